@@ -1,0 +1,1 @@
+"""An embedded, replicated blob store: one Raft group whose log is the store."""

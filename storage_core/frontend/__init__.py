@@ -1,0 +1,1 @@
+"""The Blob service over HTTP: parse, authorize, route, answer."""

@@ -1,0 +1,1 @@
+"""The outside world as ports: disk, clock, network, checksum."""

@@ -1,0 +1,1 @@
+"""The log on disk: records, segments, recovery and cleaning."""
