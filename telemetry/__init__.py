@@ -1,0 +1,1 @@
+"""Signals: what we observe of ourselves and of others, kept outside the patient."""

@@ -1,0 +1,1 @@
+"""How signals arrive: OTLP over HTTP, on disk first, stored after."""

@@ -1,0 +1,1 @@
+"""Where signals live: chdb, owned by one process and asked over loopback."""

@@ -1,0 +1,471 @@
+"""Timing every stage of every request, and keeping the few requests worth looking at.
+
+A span of the OpenTelemetry SDK costs 15-40 us, which a storage request cannot pay. So a request
+carries a StageClock: one monotonic stamp per stage, about 0.1 us each. Stages are exclusive: a
+stamp closes the interval since the stamp before it, so the stages of a request always add up to
+its wall time. When the request ends, Recorder.finish counts each stage in a histogram (all
+requests, no exception) and decides whether this one is kept: it failed, it was slow, its caller
+asked, or a steady random draw picked it. A token bucket per reason bounds what is kept; what the
+bucket refused is added to the weight of the next one kept, so that nothing is lost silently.
+
+Kept records become real SDK spans later, on another thread (otlp/spans.py). Nothing of the SDK
+is imported here: bootstrap.py brings the two together.
+"""
+
+from __future__ import annotations
+
+import asyncio
+import logging
+import random
+import time
+from collections.abc import Awaitable, Callable, Sequence
+from time import monotonic_ns
+from typing import Final, NamedTuple, Protocol
+
+from telemetry import names
+from telemetry.config import Settings
+from telemetry.metrics import Counter, Exemplar, Histogram, MetricSet
+
+MARKS_MAX: Final = 512
+"""Stamps that one clock keeps apart; StageClock.fold() adds older ones up by stage."""
+LATER_MAX: Final = 256
+"""Kept requests that wait for other nodes' stages at one time."""
+LATER_WAIT_S: Final = 1.2
+"""A little longer than the store itself waits, so that its partial answer still counts."""
+SAMPLED_FLAG: Final = 1
+
+FAILED: Final = 0
+SLOW: Final = 1
+ASKED: Final = 2
+RANDOM: Final = 3
+REASON_NAMES: Final = ("failed", "slow", "asked", "random")
+RATES_PER_S: Final = (20.0, 20.0, 20.0, 10.0)
+"""Records kept each second, by reason. About 20 spans each; an encoded span costs 50 us."""
+BURST_S: Final = 2.0
+
+log = logging.getLogger(__name__)
+
+AttributeValue = str | int | float | bool
+Mark = tuple[int, int]
+"""A stage and the monotonic time at which it ended, in nanoseconds."""
+
+
+class RemoteStage(Protocol):
+    """What another node did for this request; the front end's port has the tuple."""
+
+    @property
+    def node(self) -> int: ...
+    @property
+    def stage(self) -> int: ...
+    @property
+    def start_ns(self) -> int: ...
+    @property
+    def end_ns(self) -> int: ...
+    @property
+    def batch_id(self) -> int: ...
+
+
+Later = Callable[[], Awaitable[Sequence[RemoteStage]]]
+
+
+class StageTime(NamedTuple):
+    """One stage as it happened, on the monotonic clock."""
+
+    stage: int
+    start_ns: int
+    end_ns: int
+
+
+class StageClock:
+    """The times of one request. Exclusive stages; their sum is `total_ns`."""
+
+    __slots__ = (
+        "attributes",
+        "flags",
+        "folded",
+        "folded_until_ns",
+        "marks",
+        "operation",
+        "parent_span_id",
+        "start_ns",
+        "trace_id",
+    )
+
+    def __init__(self, operation: int = 0, start_ns: int | None = None) -> None:
+        self.operation = operation
+        self.start_ns = monotonic_ns() if start_ns is None else start_ns
+        self.marks: list[Mark] = []
+        self.folded: dict[int, int] | None = None
+        self.folded_until_ns = 0
+        self.attributes: dict[str, AttributeValue] | None = None
+        self.trace_id = 0
+        self.parent_span_id = 0
+        self.flags = 0
+
+    def stamp(self, stage: int, _now: Callable[[], int] = monotonic_ns) -> None:
+        """Everything since the stamp before this one was `stage`."""
+        self.marks.append((stage, _now()))
+
+    def stamp_at(self, stage: int, at_ns: int) -> None:
+        """Everything up to `at_ns` was `stage`; a time before the last stamp adds nothing."""
+        self.marks.append((stage, at_ns))
+
+    def set(self, name: str, value: AttributeValue) -> None:
+        """An attribute for the span, should this request be kept."""
+        if self.attributes is None:
+            self.attributes = {}
+        self.attributes[name] = value
+
+    def follow(self, traceparent: str) -> None:
+        """Take part in the caller's trace. A malformed header is ignored, as W3C asks."""
+        parsed = parse_traceparent(traceparent)
+        if parsed is not None:
+            self.trace_id, self.parent_span_id, self.flags = parsed
+
+    def identify(self) -> int:
+        """The trace id, made now if the request has none: for a log line or an answer."""
+        if self.trace_id == 0:
+            self.trace_id = new_trace_id()
+        return self.trace_id
+
+    def fold(self) -> None:
+        """Add up old stamps by stage. Long uploads call this at each chunk; cheap when short."""
+        if len(self.marks) < MARKS_MAX:
+            return
+        self.folded = self.spent_ns()
+        self.folded_until_ns = self.end_ns
+        self.marks.clear()
+
+    @property
+    def end_ns(self) -> int:
+        """When the last stage ended."""
+        return max(
+            self.start_ns, self.folded_until_ns, max((at for _, at in self.marks), default=0)
+        )
+
+    @property
+    def total_ns(self) -> int:
+        """Wall time from start to last stamp."""
+        return self.end_ns - self.start_ns
+
+    @property
+    def stages(self) -> list[StageTime]:
+        """The stages one after another, without those that were folded."""
+        last_ns = self.folded_until_ns or self.start_ns
+        found = []
+        for stage, at_ns in self.marks:
+            end_ns = max(at_ns, last_ns)
+            found.append(StageTime(stage, last_ns, end_ns))
+            last_ns = end_ns
+        return found
+
+    def spent_ns(self) -> dict[int, int]:
+        """Nanoseconds in each stage; the sum is `total_ns`."""
+        spent = dict(self.folded) if self.folded else {}
+        last_ns = self.folded_until_ns or self.start_ns
+        for stage, at_ns in self.marks:
+            if at_ns > last_ns:
+                spent[stage] = spent.get(stage, 0) + at_ns - last_ns
+                last_ns = at_ns
+            else:
+                spent.setdefault(stage, 0)
+        return spent
+
+
+def parse_traceparent(text: str) -> tuple[int, int, int] | None:
+    """(trace id, parent span id, flags) of a W3C traceparent, or None if it is malformed."""
+    parts = text.strip().split("-")
+    if len(parts) < 4 or [len(part) for part in parts[:4]] != [2, 32, 16, 2]:
+        return None
+    if parts[0] == "ff" or (parts[0] == "00" and len(parts) != 4):
+        return None
+    if not set("".join(parts[:4])) <= set("0123456789abcdef"):
+        return None
+    trace_id, span_id, flags = (int(part, 16) for part in parts[1:4])
+    return (trace_id, span_id, flags) if trace_id and span_id else None
+
+
+def new_trace_id() -> int:
+    """A random id, never zero."""
+    return random.getrandbits(128) or 1
+
+
+def new_span_id() -> int:
+    """A random id, never zero."""
+    return random.getrandbits(64) or 1
+
+
+class KeptRecord(NamedTuple):
+    """One request worth a trace, complete but for its encoding. Times are monotonic."""
+
+    operation: int
+    trace_id: int
+    span_id: int
+    parent_span_id: int
+    start_ns: int
+    end_ns: int
+    stages: list[StageTime]
+    folded: dict[int, int]
+    status: int
+    error: str
+    bytes_in: int
+    bytes_out: int
+    reason: str
+    weight: float
+    attributes: dict[str, AttributeValue]
+    wall_offset_ns: int
+    """Add it to a monotonic time to get a Unix time."""
+    remote: tuple[RemoteStage, ...]
+    remote_complete: bool
+
+
+class Sink(Protocol):
+    """Takes kept records off the hot loop. False: no room, the caller counts the loss."""
+
+    def offer(self, record: KeptRecord) -> bool: ...
+
+
+class TokenBucket:
+    """At most `rate_per_s` on average and `burst` at once. Counts what it refused."""
+
+    __slots__ = ("_at_ns", "_burst", "_rate_per_ns", "_tokens", "refused_count")
+
+    def __init__(self, *, rate_per_s: float, burst: float, now_ns: int) -> None:
+        self._rate_per_ns = rate_per_s / 1e9
+        self._burst = burst
+        self._tokens = burst
+        self._at_ns = now_ns
+        self.refused_count = 0
+        """Refused since the last one taken."""
+
+    def take(self, now_ns: int) -> int:
+        """How many this one stands for (itself and those refused before it), or 0: refused."""
+        if now_ns > self._at_ns:
+            grown = self._tokens + (now_ns - self._at_ns) * self._rate_per_ns
+            self._tokens = min(self._burst, grown)
+            self._at_ns = now_ns
+        if self._tokens < 1.0:
+            self.refused_count += 1
+            return 0
+        self._tokens -= 1.0
+        stands_for, self.refused_count = 1 + self.refused_count, 0
+        return stands_for
+
+
+class _OperationRow:
+    """The instruments of one operation, so that finish() looks up one list."""
+
+    __slots__ = ("bytes_in", "bytes_out", "failed", "slow_ns", "stages", "total")
+
+    def __init__(self, metrics: MetricSet, operation: int, slow_ns: int) -> None:
+        attributes = {
+            names.OPERATION: names.OPERATION_NAMES[operation],
+            names.KIND: names.kind_of(operation),
+        }
+        self.slow_ns = slow_ns
+        self.total = metrics.histogram(names.REQUEST_DURATION, attributes)
+        self.failed = metrics.counter(names.REQUESTS_FAILED, attributes)
+        self.bytes_in = metrics.counter(names.REQUEST_BYTES, attributes)
+        self.bytes_out = metrics.counter(names.RESPONSE_BYTES, attributes)
+        self.stages: list[Histogram | None] = [None] * names.STAGE_COUNT
+
+
+class Recorder:
+    """Ends requests: counts all of them, keeps some. Owned by one event loop."""
+
+    def __init__(
+        self,
+        service: str,
+        node: str,
+        settings: Settings,
+        *,
+        metrics: MetricSet | None = None,
+        sink: Sink | None = None,
+        draw: Callable[[], float] = random.random,
+        now_ns: Callable[[], int] = monotonic_ns,
+    ) -> None:
+        self.service = service
+        self.node = node
+        self.metrics = MetricSet() if metrics is None else metrics
+        self._sink = sink
+        self._draw = draw
+        self._ratio = settings.trace_random_ratio
+        self._slow_write_ns = settings.slow_write_ms * 1_000_000
+        self._slow_read_ns = settings.slow_read_ms * 1_000_000
+        self._rows: list[_OperationRow | None] = [None] * names.OPERATION_COUNT
+        self._buckets = [
+            TokenBucket(rate_per_s=rate, burst=rate * BURST_S, now_ns=now_ns())
+            for rate in RATES_PER_S
+        ]
+        self._kept = self._counters(names.TRACES_KEPT, names.REASON, REASON_NAMES)
+        self._suppressed = self._counters(names.TRACES_SUPPRESSED, names.REASON, REASON_NAMES)
+        self._dropped = self.metrics.counter(names.SIGNALS_DROPPED, {names.WHAT: "record"})
+        self._remote_missing = self.metrics.counter(
+            names.SIGNALS_DROPPED, {names.WHAT: "remote_stages"}
+        )
+        self._waiting: set[asyncio.Task[None]] = set()
+
+    def finish(
+        self,
+        clock: StageClock,
+        *,
+        status: int,
+        bytes_in: int = 0,
+        bytes_out: int = 0,
+        error: str = "",
+        later: Later | None = None,
+    ) -> int:
+        """Count one ended request; returns its trace id if it is kept, else 0.
+
+        `status` is the HTTP status, 500 and above is a failure of ours. `later` is asked only if
+        the request is kept, and needs a running event loop.
+        """
+        row = self._rows[clock.operation] or self._open(clock.operation)
+        last_ns = start_ns = clock.start_ns
+        spent: dict[int, int] = {}
+        if clock.folded is not None:
+            spent.update(clock.folded)
+            last_ns = clock.folded_until_ns
+        for stage, at_ns in clock.marks:
+            if at_ns > last_ns:
+                spent[stage] = spent.get(stage, 0) + at_ns - last_ns
+                last_ns = at_ns
+        stages = row.stages
+        for stage, value_ns in spent.items():
+            histogram = stages[stage] or self._open_stage(row, clock.operation, stage)
+            shift = value_ns.bit_length() - 6
+            try:
+                histogram.counts[
+                    value_ns if shift <= 0 else (shift << 5) + (value_ns >> shift)
+                ] += 1
+            except IndexError:
+                histogram.counts[-1] += 1
+            histogram.sum_ns += value_ns
+        total_ns = last_ns - start_ns
+        row.total.record(total_ns)
+        row.bytes_in.value += bytes_in
+        row.bytes_out.value += bytes_out
+        drawn = self._draw() < self._ratio
+        slow = total_ns > row.slow_ns
+        if status >= 500:
+            row.failed.value += 1
+        elif not (drawn or slow or clock.flags & SAMPLED_FLAG):
+            return 0
+        kept = self._choose(drawn=drawn, failed=status >= 500, slow=slow, clock=clock, at=last_ns)
+        if kept is None:
+            return 0
+        record = self._record(clock, kept, status, error, bytes_in, bytes_out)
+        row.total.exemplar = Exemplar(
+            record.trace_id, record.span_id, total_ns, last_ns + record.wall_offset_ns
+        )
+        self._send(record, later)
+        return record.trace_id
+
+    def totals(self) -> dict[str, int]:
+        """Requests since the start: read, write, failed."""
+        found = {names.KIND_READ: 0, names.KIND_WRITE: 0, "failed": 0}
+        for operation, row in enumerate(self._rows):
+            if row is not None:
+                kind = names.kind_of(operation)
+                if kind in found:
+                    found[kind] += row.total.count
+                found["failed"] += row.failed.value
+        return found
+
+    def _open(self, operation: int) -> _OperationRow:
+        slow_ns = self._slow_read_ns if operation in names.READS else self._slow_write_ns
+        row = self._rows[operation] = _OperationRow(self.metrics, operation, slow_ns)
+        return row
+
+    def _open_stage(self, row: _OperationRow, operation: int, stage: int) -> Histogram:
+        attributes = {
+            names.OPERATION: names.OPERATION_NAMES[operation],
+            names.STAGE: names.STAGE_NAMES[stage],
+        }
+        histogram = self.metrics.histogram(names.STAGE_DURATION, attributes, often=False)
+        row.stages[stage] = histogram
+        return histogram
+
+    def _counters(
+        self, metric: names.Metric, attribute: str, values: Sequence[str]
+    ) -> list[Counter]:
+        return [self.metrics.counter(metric, {attribute: value}) for value in values]
+
+    def _choose(
+        self, *, drawn: bool, failed: bool, slow: bool, clock: StageClock, at: int
+    ) -> tuple[str, float] | None:
+        # The random draw goes first: baselines need every drawn request, slow and failed ones too.
+        wanted = (
+            (RANDOM, drawn),
+            (FAILED, failed),
+            (SLOW, slow),
+            (ASKED, bool(clock.flags & SAMPLED_FLAG)),
+        )
+        for reason, holds in wanted:
+            if holds:
+                stands_for = self._buckets[reason].take(at)
+                if stands_for:
+                    self._kept[reason].value += 1
+                    weight = stands_for / self._ratio if reason == RANDOM else float(stands_for)
+                    return REASON_NAMES[reason], weight
+                self._suppressed[reason].value += 1
+        return None
+
+    def _record(
+        self,
+        clock: StageClock,
+        kept: tuple[str, float],
+        status: int,
+        error: str,
+        bytes_in: int,
+        bytes_out: int,
+    ) -> KeptRecord:
+        return KeptRecord(
+            operation=clock.operation,
+            trace_id=clock.identify(),
+            span_id=new_span_id(),
+            parent_span_id=clock.parent_span_id,
+            start_ns=clock.start_ns,
+            end_ns=clock.end_ns,
+            stages=clock.stages,
+            folded=dict(clock.folded or {}),
+            status=status,
+            error=error,
+            bytes_in=bytes_in,
+            bytes_out=bytes_out,
+            reason=kept[0],
+            weight=kept[1],
+            attributes=dict(clock.attributes or {}),
+            wall_offset_ns=time.time_ns() - monotonic_ns(),
+            remote=(),
+            remote_complete=True,
+        )
+
+    def _send(self, record: KeptRecord, later: Later | None) -> None:
+        if later is None or self._sink is None:
+            self._offer(record)
+        elif len(self._waiting) >= LATER_MAX:
+            self._remote_missing.value += 1
+            self._offer(record._replace(remote_complete=False))
+        else:
+            task = asyncio.get_running_loop().create_task(self._send_later(record, later))
+            self._waiting.add(task)
+            task.add_done_callback(self._waiting.discard)
+
+    async def _send_later(self, record: KeptRecord, later: Later) -> None:
+        try:
+            async with asyncio.timeout(LATER_WAIT_S):
+                remote = tuple(await later())
+        except Exception as error:  # The trace is worth having without the other nodes' part.
+            self._remote_missing.value += 1
+            log.info(
+                "other nodes' stages are missing",
+                extra={"trace_id": f"{record.trace_id:032x}", "error": repr(error)},
+            )
+            self._offer(record._replace(remote_complete=False))
+        else:
+            self._offer(record._replace(remote=remote))
+
+    def _offer(self, record: KeptRecord) -> None:
+        if self._sink is not None and not self._sink.offer(record):
+            self._dropped.value += 1
