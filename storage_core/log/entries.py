@@ -132,6 +132,11 @@ class EntryLog:
     def last_term(self) -> int:
         return self.table.end.term
 
+    @property
+    def has_pending_write(self) -> bool:
+        """Whether `take_write` has something to hand out."""
+        return bool(self._pending) or self._wipe is not None
+
     def term_at(self, index: int) -> Optional[int]:
         """The term of `index`, also of the one just before the first; None where unknown."""
         return self.table.term_at(index)
@@ -262,8 +267,8 @@ class EntryLog:
 
         A flush of entries that were replaced meanwhile says nothing about the new ones.
         """
-        assert index < self._pending_first, (index, self._pending_first)
         if self.table.term_at(index) == term and index > self.durable_index:
+            assert index < self._pending_first, (index, self._pending_first)
             self.durable_index = index
             self._evict()
 
