@@ -1,0 +1,1 @@
+"""Runs: the only way anyone acts. The tables hold the truth, the queue is only a bell."""

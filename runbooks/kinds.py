@@ -1,0 +1,13 @@
+"""The table of what can be run. A new kind of run is one line here and one module in `steps`."""
+
+from __future__ import annotations
+
+from runbooks.engine.executor import Action
+from runbooks.engine.plan import RunKind
+from runbooks.steps import profile
+
+KINDS: dict[str, RunKind] = {profile.CAPTURE_PROFILE.name: profile.CAPTURE_PROFILE}
+
+ACTIONS: dict[tuple[str, str], Action] = {
+    (profile.CAPTURE_PROFILE.name, name): action for name, action in profile.ACTIONS.items()
+}

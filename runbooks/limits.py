@@ -1,0 +1,49 @@
+"""Every limit of the run engine, in one place, with its unit and its reason."""
+
+# A worker that is alive renews its lease every RENEW_S. Five missed renewals mean that it died:
+# fewer would take a machine that swaps for a dead one, more would leave people waiting.
+LEASE_S = 10.0
+RENEW_S = 2.0
+
+# A queued run whose bell was lost is rung again after RING_FIRST_S, then twice as late each time.
+# The doubling keeps the queue of a fleet without workers short.
+RING_FIRST_S = 4.0
+RING_MAX_S = 60.0
+
+# More unfinished runs than this means that something starts them in a loop.
+ACTIVE_RUNS_MAX = 64
+
+# Attempts of one step over its whole life, presses of "retry" included.
+ATTEMPTS_MAX = 20
+
+# What one step may hand to the next, compressed. A capture of 60 s at 200 Hz with deep stacks
+# is below 1 MiB.
+PAYLOAD_BYTES_MAX = 4 * 1024 * 1024
+
+# Text that is stored and shown, in characters.
+REASON_CHARS_MAX = 500
+TARGET_CHARS_MAX = 100
+ACTOR_CHARS_MAX = 150
+SUBJECT_CHARS_MAX = 120
+KEY_CHARS_MAX = 100
+
+# A page lists at most this many runs.
+LISTED_RUNS_MAX = 200
+
+# A heartbeat older than this is shown as a dead process: the beat is written each second, and a
+# machine under load may be late by a few.
+HEARTBEAT_STALE_S = 6.0
+
+# The watcher handles at most this many runs in one round; the rest wait one second.
+REAPED_PER_ROUND_MAX = 100
+
+# Waits of the watcher after a round that failed: doubled from the first to the last.
+BACKOFF_FIRST_S = 1.0
+BACKOFF_MAX_S = 15.0
+
+# A ring must not hold the button that caused it: the broker has this long to answer.
+RING_TIMEOUT_S = 2.0
+
+# Hard end of one Celery task; a step's own deadline comes first.
+TASK_SOFT_LIMIT_S = 150
+TASK_HARD_LIMIT_S = 180

@@ -1,0 +1,1 @@
+"""Long-lived processes started by name."""

@@ -1,0 +1,1 @@
+"""Schema changes of the run tables, one step each."""

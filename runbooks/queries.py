@@ -1,0 +1,219 @@
+"""What pages and the API may ask about runs: frozen values, in a fixed number of queries.
+
+No page gets a model: what may be done to a run is decided here (`can_retry`, `can_cancel`), beside
+the states, and a template only shows it. Heartbeats come from files under the home folder, so that
+"the worker is gone" can be told while the database or the broker is gone too.
+"""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+from datetime import datetime
+from pathlib import Path
+
+from django.db.models import Prefetch, QuerySet
+
+from runbooks import heartbeat, limits
+from runbooks.engine.machine import ACTIVE_STATES, RETRYABLE_STATES, RunState
+from runbooks.engine.plan import JsonObject
+from runbooks.errors import NoSuchRun
+from runbooks.kinds import KINDS
+from runbooks.models import Run, Step, Transition
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class RunRow:
+    """One line of a list. `reason` is empty for a run that goes well; times are aware UTC."""
+
+    id: int
+    kind: str
+    title: str
+    target: str
+    params: JsonObject
+    subject: str
+    actor: str
+    state: str
+    reason: str
+    outcome: JsonObject
+    trace_id: str
+    cancel_by: str
+    created_at: datetime
+    started_at: datetime | None
+    finished_at: datetime | None
+    deadline: datetime
+
+    @property
+    def is_active(self) -> bool:
+        return self.state in ACTIVE_STATES
+
+    @property
+    def can_cancel(self) -> bool:
+        return self.is_active and not self.cancel_by
+
+    @property
+    def can_retry(self) -> bool:
+        return self.state in RETRYABLE_STATES
+
+    @property
+    def took_s(self) -> float | None:
+        """From first claim to end; None while it is not over or never began."""
+        if self.started_at is None or self.finished_at is None:
+            return None
+        return (self.finished_at - self.started_at).total_seconds()
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class AttemptRow:
+    """`lease_until` matters while the state is "running"."""
+
+    number: int
+    state: str
+    worker: str
+    reason: str
+    started_at: datetime
+    finished_at: datetime | None
+    lease_until: datetime
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class StepRow:
+    position: int
+    name: str
+    kind: str
+    state: str
+    reason: str
+    outcome: JsonObject
+    attempt_limit: int
+    timeout_s: int
+    attempts: tuple[AttemptRow, ...]
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class TransitionRow:
+    """`from_state` is empty for the first."""
+
+    at: datetime
+    actor: str
+    from_state: str
+    to_state: str
+    reason: str
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class RunDetail:
+    run: RunRow
+    steps: tuple[StepRow, ...]
+    transitions: tuple[TransitionRow, ...]
+
+
+def recent_runs(
+    limit: int = 50, *, kind: str = "", target: str = "", subject: str = ""
+) -> list[RunRow]:
+    """The newest runs first; an empty filter means all. One query."""
+    runs = Run.objects.all()
+    if kind:
+        runs = runs.filter(kind=kind)
+    if target:
+        runs = runs.filter(target=target)
+    if subject:
+        runs = runs.filter(subject=subject)
+    return _rows(runs, limit)
+
+
+def active_runs(limit: int = 50) -> list[RunRow]:
+    """Runs that are queued or running, newest first. One query."""
+    return _rows(Run.objects.filter(state__in=[s.value for s in ACTIVE_STATES]), limit)
+
+
+def run_detail(run_id: int) -> RunDetail:
+    """All of one run, in four queries. Raises NoSuchRun."""
+    steps = Step.objects.defer("payload").prefetch_related("attempts")
+    run = (
+        Run.objects.filter(pk=run_id)
+        .prefetch_related(Prefetch("steps", queryset=steps), "transitions")
+        .first()
+    )
+    if run is None:
+        raise NoSuchRun(run_id)
+    return RunDetail(
+        run=_row(run),
+        steps=tuple(_step_row(step) for step in run.steps.all()),
+        transitions=tuple(_transition_row(t) for t in run.transitions.all()),
+    )
+
+
+def state_of(run_id: int) -> RunState:
+    """Only the state, for who waits for it. Raises NoSuchRun."""
+    state = Run.objects.filter(pk=run_id).values_list("state", flat=True).first()
+    if state is None:
+        raise NoSuchRun(run_id)
+    return RunState(state)
+
+
+def heartbeats(run_folder: Path, *, now_ms: int) -> tuple[heartbeat.Heartbeat, ...]:
+    """Worker and watcher of this host; touches no table, so it answers when the database cannot."""
+    names = (heartbeat.WORKER, heartbeat.WATCHER)
+    return tuple(heartbeat.read(run_folder, name, now_ms=now_ms) for name in names)
+
+
+def _rows(runs: QuerySet[Run], limit: int) -> list[RunRow]:
+    count = max(1, min(limit, limits.LISTED_RUNS_MAX))
+    return [_row(run) for run in runs.order_by("-id")[:count]]
+
+
+def _row(run: Run) -> RunRow:
+    kind = KINDS.get(run.kind)
+    parts = run.traceparent.split("-")
+    return RunRow(
+        id=run.pk,
+        kind=run.kind,
+        title=kind.title if kind is not None else run.kind,
+        target=run.target,
+        params=run.params,
+        subject=run.subject,
+        actor=run.actor,
+        state=run.state,
+        reason=run.reason,
+        outcome=run.outcome,
+        trace_id=parts[1] if len(parts) == 4 else "",
+        cancel_by=run.cancel_by,
+        created_at=run.created_at,
+        started_at=run.started_at,
+        finished_at=run.finished_at,
+        deadline=run.deadline,
+    )
+
+
+def _step_row(step: Step) -> StepRow:
+    return StepRow(
+        position=step.position,
+        name=step.name,
+        kind=step.kind,
+        state=step.state,
+        reason=step.reason,
+        outcome=step.outcome,
+        attempt_limit=step.attempt_limit,
+        timeout_s=step.timeout_s,
+        attempts=tuple(
+            AttemptRow(
+                number=attempt.number,
+                state=attempt.state,
+                worker=attempt.worker,
+                reason=attempt.reason,
+                started_at=attempt.started_at,
+                finished_at=attempt.finished_at,
+                lease_until=attempt.lease_until,
+            )
+            for attempt in step.attempts.all()
+        ),
+    )
+
+
+def _transition_row(transition: Transition) -> TransitionRow:
+    return TransitionRow(
+        at=transition.at,
+        actor=transition.actor,
+        from_state=transition.from_state,
+        to_state=transition.to_state,
+        reason=transition.reason,
+    )

@@ -1,0 +1,90 @@
+"""The Celery side: a task carries a run's id and never decides.
+
+`advance_run` may be delivered twice, late, or never. Twice and late cost one look at the table;
+never is the watcher's business, which calls `resume_stalled` to ring again from the table.
+"""
+
+from __future__ import annotations
+
+import logging
+import os
+import socket
+
+from celery import shared_task
+from django.db.models import Exists, OuterRef, Q
+from opentelemetry import propagate, trace
+
+from runbooks import bell, clock, driver, journal, limits
+from runbooks.engine.machine import AttemptState, Perform
+from runbooks.errors import NoSuchRun
+from runbooks.models import Attempt, Run
+
+logger = logging.getLogger(__name__)
+tracer = trace.get_tracer("runbooks")
+
+
+@shared_task(
+    name=bell.ADVANCE_RUN,
+    acks_late=True,
+    ignore_result=True,
+    soft_time_limit=limits.TASK_SOFT_LIMIT_S,
+    time_limit=limits.TASK_HARD_LIMIT_S,
+)
+def advance_run(run_id: int) -> None:
+    """Do at most one attempt of this run, then ring for the rest."""
+    row = Run.objects.filter(pk=run_id).only("kind", "target", "traceparent").first()
+    if row is None:
+        logger.warning("the bell rang for a run that is not there", extra={"run_id": run_id})
+        return
+    queue = driver.queue_of(row.kind)
+    if queue is None:
+        logger.warning("the bell rang for a kind unknown here", extra={"run_id": run_id})
+        return
+    # The bell may come from a button or from the watcher; the trace is the button's in both cases.
+    context = propagate.extract({"traceparent": row.traceparent})
+    attributes = {"holdfast.run_id": run_id, "holdfast.target": row.target}
+    with tracer.start_as_current_span(
+        f"advance {row['kind']}", context=context, attributes=attributes
+    ):
+        if driver.advance(run_id, worker=worker_name()):
+            bell.ring(run_id, queue)
+
+
+def resume_stalled(*, now_ms: int) -> int:
+    """Settle what needs no worker and ring for the rest. Returns how many runs were touched.
+
+    Called by the watcher, not by Celery: it must work while the broker doesn't.
+    """
+    stalled = _stalled(now_ms)
+    for run_id, kind, ring_count in stalled:
+        try:
+            _, effect = driver.settle(run_id, now_ms=now_ms)
+        except NoSuchRun:
+            continue
+        queue = driver.queue_of(kind)
+        if not isinstance(effect, Perform) or queue is None:
+            continue
+        if journal.note_rung(run_id, ring_count=ring_count, now_ms=now_ms):
+            bell.ring(run_id, queue)
+    return len(stalled)
+
+
+def worker_name() -> str:
+    """Who claims: host and process, for people who look for its log."""
+    return f"{socket.gethostname()}:{os.getpid()}"
+
+
+def _stalled(now_ms: int) -> list[tuple[int, str, int]]:
+    """Unfinished runs that nobody works on, and those whose deadline has passed."""
+    now = clock.from_ms(now_ms)
+    held = Attempt.objects.filter(
+        step__run=OuterRef("pk"), state=AttemptState.RUNNING.value, lease_until__gt=now
+    )
+    lost = Attempt.objects.filter(
+        step__run=OuterRef("pk"), state=AttemptState.RUNNING.value, lease_until__lte=now
+    )
+    runs = Run.objects.filter(state__in=journal.ACTIVE_VALUES).filter(
+        Q(deadline__lte=now) | Exists(lost) | (Q(ring_at__lte=now) & ~Exists(held))
+    )
+    rows = runs.order_by("ring_at").values_list("pk", "kind", "ring_count")
+    return list(rows[: limits.REAPED_PER_ROUND_MAX])
