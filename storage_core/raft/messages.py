@@ -21,7 +21,7 @@ class Entry(NamedTuple):
     """One promise in the log. `meta` is an encoded command, `body` blob bytes or empty."""
 
     term: int
-    index: int
+    index: int  # type: ignore[assignment]  # shadows tuple.index, which nobody calls
     kind: int
     time_ms: int
     op_id: bytes
@@ -144,7 +144,7 @@ class ReadIndexReply(NamedTuple):
     term: int
     sender: int
     context: int
-    index: int
+    index: int  # type: ignore[assignment]  # shadows tuple.index, which nobody calls
 
 
 class TimeoutNow(NamedTuple):
