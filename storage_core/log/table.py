@@ -107,11 +107,17 @@ class RecordTable:
         self.end = end
 
     def compact(self, to_index: int) -> None:
-        """Forget everything up to and including `to_index`, which becomes the start."""
+        """Forget everything up to and including `to_index`, which becomes the start.
+
+        The start's position is then where the next record really lies: the segment before it may
+        be released.
+        """
         assert to_index <= self.end.index, (to_index, self.end.index)
         if to_index <= self.start.index:
             return
         start = self.point_at(to_index)
+        if to_index < self.end.index:
+            start = start._replace(position=self.position_of(to_index + 1))
         count = to_index - self.start.index
         del self._positions[:count]
         del self._sizes[:count]
