@@ -108,16 +108,16 @@ def choose_victims(
 
 
 def plan_moves(
-    records: Iterable[Tuple[RecordHeader, bytes]],
-    owner_of: Callable[[bytes, Extent], Optional[Owner]],
+    records: Iterable[tuple[RecordHeader, bytes]],
+    owner_of: Callable[[bytes, Extent], Owner | None],
     bytes_max: int = MOVE_BYTES_MAX,
-) -> Tuple[List[Tuple[Owner, Extent]], Optional[Position]]:
+) -> tuple[list[tuple[Owner, Extent]], Position | None]:
     """One round: live bodies of one segment with their owners, and where the next round begins.
 
     `owner_of` is the catalog's answer to: who refers to this body now? At most `bytes_max`, but one
     body at least, however large. The position is None when the segment is done.
     """
-    moves: List[Tuple[Owner, Extent]] = []
+    moves: list[tuple[Owner, Extent]] = []
     room_bytes = bytes_max
     for header, meta in records:
         if not header.body_length:
