@@ -21,7 +21,7 @@ from typing import TYPE_CHECKING, Deque, Dict, List, NamedTuple, Optional, Tuple
 
 from storage_core.errors import NotLeader, Overloaded
 from storage_core.raft.messages import CHUNK, HardState, Message, Outgoing, Payload
-from storage_core.raft.replica import LEADER
+from storage_core.raft.ready import LEADER
 
 if TYPE_CHECKING:
     from storage_core.catalog.commands import Command, Outcome
@@ -46,6 +46,9 @@ class Limits(NamedTuple):
     queue_bytes: int = 64 * 1024 * 1024
     apply_records: int = 256
     apply_bytes: int = 8 * 1024 * 1024
+
+
+LIMITS = Limits()
 
 
 class Write(NamedTuple):
@@ -88,7 +91,7 @@ class Core:
     """Single-threaded; every method returns at once. `now_us` is monotonic, microseconds."""
 
     def __init__(
-        self, *, replica: Replica, log: EntryLog, catalog: Catalog, limits: Limits = Limits()
+        self, *, replica: Replica, log: EntryLog, catalog: Catalog, limits: Limits = LIMITS
     ) -> None:
         self.replica = replica
         self.log = log
@@ -168,7 +171,7 @@ class Core:
     def is_idle(self) -> bool:
         """Nothing queued, nothing unapplied: what the rows say is what the next command meets."""
         return (
-            not self._small and not self._chunks and self.applied_index == self.replica.last_index
+            not self._small and not self._chunks and self.applied_index == self.log.last_index
         )
 
     @property
@@ -247,7 +250,7 @@ class Core:
             return True
         if min(self.replica.commit_index, self.log.durable_index) > self.applied_index:
             return True
-        if not room or self.replica.role != LEADER:
+        if not room or self.replica.role != LEADER or self.replica.transferee is not None:
             return False
         return bool(self._small or self._chunks) and (
             self._uncommitted_bytes < self.limits.uncommitted_bytes
@@ -267,6 +270,8 @@ class Core:
         self._forget_committed()
         if self.replica.role != LEADER or not (self._small or self._chunks):
             return
+        if self.replica.transferee is not None:
+            return  # what is queued waits for the transfer's end, or is lost with leadership
         if len(self._in_flight) >= self.limits.writes_in_flight:
             return
         if self._uncommitted_bytes >= self.limits.uncommitted_bytes:
@@ -319,7 +324,7 @@ class Core:
 
     def _adopt_time(self) -> None:
         """Entry time never goes back, whatever the clocks of two leaders say."""
-        last = self.replica.last_index
+        last = self.log.last_index
         if last >= self.log.first_index and last > 0:
             entries = self.log.entries(last, last, 0)
             self._last_time_ms = max(self._last_time_ms, entries[-1].time_ms)

@@ -1,0 +1,376 @@
+"""The shell around the core: one loop that obeys it.
+
+Events (a frame from a peer, a request, a tick, a finished write) are told to the core as they
+come; at the end of the loop's tick `_pump` takes what the core wants done and does it: messages
+first, because followers should start before our own flush, then the write, then the answers. So
+whatever arrived in one tick shares one batch, one frame to each follower and one flush.
+
+A small write is flushed right here while the loop has nothing else to do, which saves two thread
+hops; otherwise on the log thread, so that reads don't wait for the disk.
+
+What always holds: an error of the disk ends the process (exit 70) before anything is acknowledged;
+an error of one waiter or one peer touches nobody else.
+
+Read next: `core` for what it obeys, `pending` and `barriers` for who waits, `peers` for the wires.
+"""
+
+from __future__ import annotations
+
+import asyncio
+import logging
+import os
+from collections.abc import Callable, Sequence
+from time import monotonic_ns, time_ns
+from typing import TYPE_CHECKING, NoReturn
+
+from storage_core import bulk
+from storage_core.barriers import Barriers
+from storage_core.io.checksum import crc64
+from storage_core.log.format import HEADER_BYTES
+from storage_core.peers import BULK, LOG, Events
+from storage_core.pending import Origin, Pending, Submission
+from storage_core.raft import wire
+from storage_core.raft.messages import COMMAND, Append, AppendReply, Outgoing
+from storage_core.raft.ready import LEADER
+from storage_core.stages import BatchBook, BatchTimes
+
+if TYPE_CHECKING:
+    from storage_core.cache.bodies import BodyCache
+    from storage_core.core import Applied, Core, Effects, Write
+    from storage_core.frontend.port import RemoteStage
+    from storage_core.log.writer import LogWriter, WriteDone
+    from storage_core.peers import Peers
+    from telemetry.metrics import Histogram
+
+TICK_S = 0.01
+SWEEP_EVERY_TICKS = 5
+INLINE_BYTES_MAX = 128 * 1024
+INLINE_FLUSH_NS_MAX = 400_000
+INLINE_PENDING_MAX = 2
+PUMPS_PER_TICK_MAX = 16
+DISK_FAILED_EXIT = 70
+STAGES_S_MAX = 1.2
+log = logging.getLogger(__name__)
+
+
+class Engine:
+    """The loop of one node. `store.NodeStore` is its face to the front end."""
+
+    def __init__(
+        self,
+        loop: asyncio.AbstractEventLoop,
+        *,
+        node: int,
+        core: Core,
+        writer: LogWriter,
+        cache: BodyCache,
+        flush_times: Histogram,
+    ) -> None:
+        self.node = node
+        self.core = core
+        self.peers: Peers | None = None
+        self.on_role: Callable[[bool], None] | None = None
+        self.on_applied: Callable[[int, int], None] | None = None
+        self._loop = loop
+        self._writer = writer
+        self._cache = cache
+        self._flush_times = flush_times
+        self.pending = Pending(loop, self)
+        self.barriers = Barriers(loop)
+        self.book = BatchBook(node, loop)
+        self._tasks: set[asyncio.Task[None]] = set()
+        self._batches: dict[int, BatchTimes] = {}
+        self._stages_asked: dict[int, asyncio.Future[tuple[RemoteStage, ...]]] = {}
+        self._last_stages_id = 0
+        self._pump_scheduled = False
+        self._ticks = 0
+        self.reads_since_flush = 0
+        self._flush_ns_mean = 150_000.0
+        self._received_ns = self._checked_ns = 0
+        self._peer_stages: tuple[int, ...] = ()
+        self._known_leader: tuple[int | None, int] = (None, 0)
+        self._stopped = False
+
+    # -- life -------------------------------------------------------------------------------
+
+    def peer_events(self) -> Events:
+        """What the peers' connections tell us."""
+        return Events(self._on_frame, self._on_open, self._on_closed, self._on_dead)
+
+    def start(self) -> None:
+        self._loop.call_later(TICK_S, self._tick)
+
+    def stop(self) -> None:
+        self._stopped = True
+
+    def _tick(self) -> None:
+        if self._stopped:
+            return
+        self._loop.call_later(TICK_S, self._tick)
+        now_us = monotonic_ns() // 1000
+        self.core.tick(now_us)
+        self._ticks += 1
+        if self._ticks % SWEEP_EVERY_TICKS == 0:
+            self.pending.sweep(now_us)
+            self.barriers.sweep(now_us)
+        self._pump()
+
+    def wake(self) -> None:
+        """Pump once at the end of this loop tick."""
+        if not self._pump_scheduled:
+            self._pump_scheduled = True
+            self._loop.call_soon(self._pump)
+
+    def _pump(self) -> None:
+        self._pump_scheduled = False
+        now_us = monotonic_ns() // 1000
+        context = self.barriers.next_context(now_us)
+        if context is not None:
+            self.core.read(context, now_us)
+        for _ in range(PUMPS_PER_TICK_MAX):
+            effects = self.core.take(monotonic_ns() // 1000)
+            self._obey(effects)
+            if not effects.more:
+                return
+        self.wake()
+
+    def _obey(self, effects: Effects) -> None:
+        now_ns = monotonic_ns()
+        if effects.messages:
+            self._send(effects.messages)
+        if effects.write is not None:
+            self._write(effects.write, now_ns)
+        for item in effects.applied:
+            if item.entry.kind == COMMAND and item.entry.body:
+                self._remember(item)
+        now_us = now_ns // 1000
+        for ticket, outcome in effects.settled:
+            self.pending.settled(ticket, outcome, self._times_of(outcome.index, now_ns))
+        for ticket, outcome_known in effects.lost:
+            self.pending.lost(ticket, outcome_known, now_us)
+        for context in effects.reads_ready:
+            self.barriers.ready(context)
+        if effects.applied and self.on_applied is not None:
+            self.on_applied(len(effects.applied), self.core.applied_index)
+        replica = self.core.replica
+        known = (replica.leader, replica.term)
+        if known != self._known_leader:
+            self._leader_changed(known, now_us)
+
+    def _leader_changed(self, known: tuple[int | None, int], now_us: int) -> None:
+        was_here = self._known_leader[0] == self.node
+        self._known_leader = known
+        log.info("leader known", extra={"leader": known[0], "term": known[1]})
+        if self.on_role is not None and was_here != (known[0] == self.node):
+            self.on_role(known[0] == self.node)
+        if known[0] is not None:
+            self.pending.leader_changed(now_us)
+
+    def _remember(self, item: Applied) -> None:
+        entry = item.entry
+        offset = item.position.offset + HEADER_BYTES + len(entry.meta)
+        self._cache.put(item.position.segment_seq, offset, entry.body)
+
+    def _times_of(self, index: int, now_ns: int) -> BatchTimes | None:
+        batch = self.book.find(index)
+        if batch is not None and batch.committed_ns == 0:
+            batch.committed_ns = now_ns
+        return batch
+
+    # -- writes to disk ---------------------------------------------------------------------
+
+    def _write(self, write: Write, now_ns: int) -> None:
+        if write.log is not None and self.core.replica.role == LEADER and write.log.record_count:
+            batch = BatchTimes(
+                batch_id=write.write_id,
+                first_index=write.log.first_index,
+                last_index=write.log.last_index,
+                taken_ns=now_ns,
+            )
+            self._batches[write.write_id] = batch
+            self.book.opened(batch)
+        if self._may_flush_here(write):
+            self._flushed(self._writer.write_inline(write))
+        else:
+            self._writer.submit(write, self._written_elsewhere)
+        self.reads_since_flush = 0
+
+    def _may_flush_here(self, write: Write) -> bool:
+        return (
+            self.core.writes_in_flight == 1
+            and (write.log is None or write.log.body_bytes <= INLINE_BYTES_MAX)
+            and self._flush_ns_mean < INLINE_FLUSH_NS_MAX
+            and self.reads_since_flush <= INLINE_PENDING_MAX
+            and self.pending.local_count <= INLINE_PENDING_MAX
+        )
+
+    def _written_elsewhere(self, done: WriteDone) -> None:
+        """On the log thread."""
+        self._loop.call_soon_threadsafe(self._flushed_and_pump, done)
+
+    def _flushed_and_pump(self, done: WriteDone) -> None:
+        self._flushed(done)
+        self._pump()
+
+    def _flushed(self, done: WriteDone) -> None:
+        if done.error is not None:
+            die_of_disk(done.error)
+        flush_ns = done.flushed_ns - done.appended_ns
+        self._flush_ns_mean += (flush_ns - self._flush_ns_mean) / 8
+        self._flush_times.record(flush_ns)
+        batch = self._batches.pop(done.write_id, None)
+        if batch is not None:
+            batch.append_start_ns = done.append_start_ns
+            batch.appended_ns, batch.flushed_ns = done.appended_ns, done.flushed_ns
+        elif self._received_ns:
+            self._peer_stages = (
+                max(0, done.append_start_ns - self._checked_ns) // 1000,
+                (self._checked_ns - self._received_ns) // 1000,
+                (done.appended_ns - done.append_start_ns) // 1000,
+                flush_ns // 1000,
+            )
+            self._received_ns = 0
+        self.core.write_flushed(done.write_id)
+
+    # -- peers ------------------------------------------------------------------------------
+
+    def _send(self, messages: Sequence[Outgoing]) -> None:
+        """All frames for one peer in one call."""
+        assert self.peers is not None or not messages
+        frames: dict[int, list[bulk.Buffer]] = {}
+        for outgoing in messages:
+            message = outgoing.message
+            if type(message) is AppendReply and message.success:
+                message = message._replace(stages=self._peer_stages)
+            frames.setdefault(outgoing.to, []).extend(wire.encode(message))
+        for peer, buffers in frames.items():
+            sock = self.peers.socket_of(LOG, peer) if self.peers else None
+            if sock is not None:
+                sock.send(buffers)
+
+    def _on_frame(self, kind: int, peer: int, frame: memoryview) -> None:
+        now_ns = monotonic_ns()
+        if kind == BULK:
+            self._on_bulk(peer, bulk.decode(frame), now_ns // 1000)
+            return
+        message = wire.decode(frame)
+        if type(message) is Append and message.entries:
+            self._verify(message, now_ns)
+        if type(message) is AppendReply:
+            if message.success and message.stages:
+                self.book.acknowledged(peer, message.match_index, message.stages, now_ns)
+        self.core.receive(message, monotonic_ns() // 1000)
+        self.wake()
+
+    def _verify(self, message: Append, now_ns: int) -> None:
+        """A body that the wire damaged must not become a record. ValueError closes the wire."""
+        for entry in message.entries:
+            if crc64(entry.body) != entry.body_crc:
+                raise ValueError(f"body of entry {entry.index} arrived damaged")
+        if not self._received_ns:
+            self._received_ns, self._checked_ns = now_ns, monotonic_ns()
+
+    def _on_bulk(self, peer: int, message: bulk.BulkMessage, now_us: int) -> None:
+        if isinstance(message, bulk.Submit):
+            self._accept(message, peer, now_us)
+        elif isinstance(message, bulk.Reply):
+            self.pending.replied(message, now_us)
+        elif isinstance(message, bulk.StagesAsk):
+            task = self._loop.create_task(self._tell_stages(peer, message))
+            self._tasks.add(task)
+            task.add_done_callback(self._tasks.discard)
+        else:
+            waiter = self._stages_asked.pop(message.request_id, None)
+            if waiter is not None and not waiter.done():
+                waiter.set_result(message.stages)
+
+    def _on_open(self, kind: int, peer: int) -> None:
+        now_us = monotonic_ns() // 1000
+        log.info("peer connected", extra={"peer": peer, "connection": kind})
+        if kind == LOG:
+            self.core.replica.peer_restarted(peer)
+            self.wake()
+        elif self.leader() == peer:
+            self.pending.leader_changed(now_us)
+
+    def _on_closed(self, kind: int, peer: int) -> None:
+        now_us = monotonic_ns() // 1000
+        log.warning("peer disconnected", extra={"peer": peer, "connection": kind})
+        if kind == LOG:
+            self.core.replica.peer_lost(peer, now_us)
+        else:
+            self.pending.disconnected(peer, now_us)
+        self.wake()
+
+    def _on_dead(self, peer: int) -> None:
+        self.core.replica.peer_proven_dead(peer, monotonic_ns() // 1000)
+        self.wake()
+
+    # -- what `pending` asks ----------------------------------------------------------------
+
+    def leader(self) -> int | None:
+        """Who leads as far as this node knows."""
+        return self.core.replica.leader
+
+    def propose(self, submission: Submission) -> int:
+        """Into our own pipeline. Raises `NotLeader`, `Overloaded`."""
+        ticket = self.core.propose(
+            submission.kind,
+            submission.meta,
+            submission.body,
+            submission.body_crc,
+            submission.op_id,
+            time_ns() // 1_000_000,
+        )
+        self.wake()
+        return ticket
+
+    def bulk_send(self, node: int, message: bulk.BulkMessage) -> bool:
+        """False if it can't be sent now."""
+        sock = self.peers.socket_of(BULK, node) if self.peers is not None else None
+        return sock is not None and sock.send(bulk.encode(message))
+
+    def _accept(self, message: bulk.Submit, peer: int, now_us: int) -> None:
+        if crc64(message.body) != message.body_crc:
+            raise ValueError("a forwarded body arrived damaged")
+        self.pending.submit(
+            Submission(
+                kind=message.kind,
+                op_id=message.op_id,
+                meta=message.meta,
+                body=message.body,
+                body_crc=message.body_crc,
+                deadline_us=0,
+                origin=Origin(peer, message.request_id),
+            ),
+            now_us,
+        )
+
+    # -- stage times ------------------------------------------------------------------------
+
+    async def stages_of(self, index: int) -> Sequence[RemoteStage]:
+        """From our own book, or from the leader's."""
+        others = [peer for peer in self.core.replica.progress if peer != self.node]
+        if self.book.find(index) is not None or self.leader() == self.node:
+            return await self.book.stages_of(index, others)
+        leader = self.leader()
+        self._last_stages_id += 1
+        ask = bulk.StagesAsk(self._last_stages_id, index)
+        if leader is None or not self.bulk_send(leader, ask):
+            return ()
+        waiter: asyncio.Future[tuple[RemoteStage, ...]] = self._loop.create_future()
+        self._stages_asked[ask.request_id] = waiter
+        await asyncio.wait([waiter], timeout=STAGES_S_MAX)
+        self._stages_asked.pop(ask.request_id, None)
+        return waiter.result() if waiter.done() else ()
+
+    async def _tell_stages(self, peer: int, ask: bulk.StagesAsk) -> None:
+        others = [other for other in self.core.replica.progress if other != self.node]
+        stages = await self.book.stages_of(ask.index, others)
+        self.bulk_send(peer, bulk.StagesReply(ask.request_id, tuple(stages)))
+
+
+def die_of_disk(error: BaseException) -> NoReturn:
+    """After a failed flush nobody knows what is on disk, so nothing may be said any more."""
+    log.critical("disk failed, stopping", extra={"reason": str(error)})
+    os._exit(DISK_FAILED_EXIT)
