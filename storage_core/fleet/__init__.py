@@ -1,0 +1,1 @@
+"""One command starts, watches, restarts and stops every process of Holdfast on this machine."""
