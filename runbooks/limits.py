@@ -41,7 +41,7 @@ REAPED_PER_ROUND_MAX = 100
 BACKOFF_FIRST_S = 1.0
 BACKOFF_MAX_S = 15.0
 
-# A ring must not hold the button that caused it: the broker has this long to answer.
+# A ring must not hold up the button that caused it: the broker has this long to answer.
 RING_TIMEOUT_S = 2.0
 
 # Hard end of one Celery task; a step's own deadline comes first.

@@ -13,6 +13,7 @@ import socket
 from celery import shared_task
 from django.db.models import Exists, OuterRef, Q
 from opentelemetry import propagate, trace
+from opentelemetry.util.types import AnyValue
 
 from runbooks import bell, clock, driver, journal, limits
 from runbooks.engine.machine import AttemptState, Perform
@@ -42,9 +43,9 @@ def advance_run(run_id: int) -> None:
         return
     # The bell may come from a button or from the watcher; the trace is the button's in both cases.
     context = propagate.extract({"traceparent": row.traceparent})
-    attributes = {"holdfast.run_id": run_id, "holdfast.target": row.target}
+    attributes: dict[str, AnyValue] = {"holdfast.run_id": run_id, "holdfast.target": row.target}
     with tracer.start_as_current_span(
-        f"advance {row['kind']}", context=context, attributes=attributes
+        f"advance {row.kind}", context=context, attributes=attributes
     ):
         if driver.advance(run_id, worker=worker_name()):
             bell.ring(run_id, queue)

@@ -1,0 +1,348 @@
+"""Runs as people and workers see them, on the journal: no broker, no process, one database."""
+
+import itertools
+
+import pytest
+from django.db import IntegrityError, transaction
+
+from runbooks import actions, clock, driver, journal, limits, queries, tasks
+from runbooks.engine.executor import Performed
+from runbooks.engine.machine import AttemptState, Perform, RunState, next_effect
+from runbooks.errors import (
+    AlreadyActive,
+    BadParameter,
+    KeyReused,
+    NoSuchRun,
+    TooManyRuns,
+    WrongState,
+)
+from runbooks.models import Attempt, Run
+
+pytestmark = pytest.mark.django_db
+
+targets = (f"node-{number}" for number in itertools.count())
+
+
+def make_run(**changes):
+    values = {"target": next(targets), "params": {"seconds": 2}, "actor": "ann"} | changes
+    return actions.start("capture-profile", **values)
+
+
+def claim_next(run, worker="host:1", now_ms=None):
+    now_ms = now_ms or clock.now_ms()
+    snapshot = journal.load(run.pk)
+    effect = next_effect(snapshot, now_ms=now_ms)
+    assert isinstance(effect, Perform), effect
+    return journal.claim(snapshot, effect, worker=worker, now_ms=now_ms)
+
+
+def done(payload=b"", **outcome):
+    return Performed(state=AttemptState.DONE, outcome=outcome, payload=payload)
+
+
+def failed(reason):
+    return Performed(state=AttemptState.FAILED, reason=reason)
+
+
+def at_expiry(claim):
+    lease_until = Attempt.objects.get(pk=claim.attempt_id).lease_until
+    return clock.to_ms(lease_until)
+
+
+def test_a_started_run_is_queued_with_its_steps_and_defaults_filled_in():
+    run = make_run(params={}, subject="incident:42")
+
+    detail = queries.run_detail(run.pk)
+
+    assert (detail.run.state, detail.run.subject) == ("queued", "incident:42")
+    assert detail.run.params == {"seconds": 10, "rate_hz": 100}
+    assert [step.name for step in detail.steps] == ["capture", "store"]
+    assert [line.to_state for line in detail.transitions] == ["queued"]
+
+
+def test_the_same_key_returns_the_same_run():
+    first = make_run(target="node-1", key="button-7")
+
+    second = make_run(target="node-1", key="button-7", actor="bob")
+
+    assert second.pk == first.pk
+    assert Run.objects.count() == 1
+
+
+def test_a_key_with_another_request_is_refused():
+    make_run(target="node-1", key="button-7")
+
+    with pytest.raises(KeyReused):
+        make_run(target="node-2", key="button-7")
+
+
+def test_a_second_run_of_a_kind_on_a_target_is_refused_and_told_whose_the_first_is():
+    first = make_run(target="node-1", actor="ann")
+
+    with pytest.raises(AlreadyActive, match="by ann") as caught:
+        make_run(target="node-1", actor="bob")
+
+    assert caught.value.run_id == first.pk
+    make_run(target="node-2", actor="bob")
+
+
+def test_unfinished_runs_are_bounded(monkeypatch):
+    monkeypatch.setattr(limits, "ACTIVE_RUNS_MAX", 2)
+    make_run()
+    make_run()
+
+    with pytest.raises(TooManyRuns):
+        make_run()
+
+
+@pytest.mark.parametrize(
+    ("changes", "field"),
+    [
+        ({"target": "../etc"}, "target"),
+        ({"target": ""}, "target"),
+        ({"target": "n" * 101}, "target"),
+        ({"params": {"seconds": 0}}, "seconds"),
+        ({"params": {"seconds": 61}}, "seconds"),
+        ({"params": {"seconds": True}}, "seconds"),
+        ({"params": {"seconds": "5"}}, "seconds"),
+        ({"params": {"rate_hz": 201}}, "rate_hz"),
+        ({"params": {"shell": "rm"}}, "shell"),
+        ({"actor": ""}, "actor"),
+        ({"actor": "a\nb"}, "actor"),
+        ({"key": ""}, "key"),
+        ({"subject": "s" * 121}, "subject"),
+    ],
+)
+def test_bad_input_names_the_field_and_starts_nothing(changes, field):
+    with pytest.raises(BadParameter) as caught:
+        make_run(**changes)
+
+    assert caught.value.field == field
+    assert Run.objects.count() == 0
+
+
+def test_an_unknown_kind_is_refused_with_the_known_ones():
+    with pytest.raises(BadParameter, match="capture-profile"):
+        actions.start("dance", "node-1", actor="ann")
+
+
+def test_of_two_workers_that_saw_the_same_run_one_claims_it():
+    run = make_run()
+    now_ms = clock.now_ms()
+    seen = journal.load(run.pk)
+    effect = next_effect(seen, now_ms=now_ms)
+
+    first = journal.claim(seen, effect, worker="host:1", now_ms=now_ms)
+    second = journal.claim(seen, effect, worker="host:2", now_ms=now_ms)
+
+    assert first is not None
+    assert second is None
+    assert Attempt.objects.count() == 1
+
+
+def test_the_database_refuses_a_second_running_attempt():
+    claim = claim_next(make_run())
+    twin = Attempt.objects.get(pk=claim.attempt_id)
+    twin.pk, twin.number = None, 2
+
+    with pytest.raises(IntegrityError), transaction.atomic():
+        twin.save(force_insert=True)
+
+
+def test_a_run_ends_done_with_the_outcome_of_its_last_step_and_drops_what_steps_handed_on():
+    run = make_run()
+    assert journal.record(claim_next(run), done(b"stacks" * 99, samples=5), now_ms=clock.now_ms())
+    assert journal.record(claim_next(run), done(profile_id="p1"), now_ms=clock.now_ms())
+
+    driver.settle(run.pk, now_ms=clock.now_ms())
+
+    detail = queries.run_detail(run.pk)
+    assert (detail.run.state, detail.run.outcome) == ("done", {"profile_id": "p1"})
+    assert [line.to_state for line in detail.transitions] == ["queued", "running", "done"]
+    assert [bytes(step.payload) for step in run.steps.all()] == [b"", b""]
+    assert detail.run.took_s is not None
+
+
+def test_an_expired_lease_is_told_and_the_step_is_tried_once_more():
+    run = make_run()
+    claim = claim_next(run, worker="host:1")
+    expiry_ms = at_expiry(claim)
+
+    tasks.resume_stalled(now_ms=expiry_ms - 1)
+    assert queries.state_of(run.pk) is RunState.RUNNING
+    assert Attempt.objects.get(pk=claim.attempt_id).state == "running"
+    tasks.resume_stalled(now_ms=expiry_ms)
+
+    step = queries.run_detail(run.pk).steps[0]
+    assert (step.state, step.attempts[0].state) == ("queued", "lost")
+    expected = f"the reaper saw its lease expire at {clock.as_text(expiry_ms)} (host:1)"
+    assert step.attempts[0].reason == f"worker died during capture; {expected}"
+    second = claim_next(run, now_ms=expiry_ms)
+    assert second is not None
+    assert second.attempt_number == 2
+
+
+def test_a_step_lost_twice_fails_the_run_until_somebody_retries():
+    run = make_run()
+    for _ in range(2):
+        expiry_ms = at_expiry(claim_next(run))
+        tasks.resume_stalled(now_ms=expiry_ms)
+    row = queries.recent_runs(1)[0]
+    assert (row.state, row.can_retry) == ("failed", True)
+    assert "worker died during capture" in row.reason
+
+    again = actions.retry(run.pk, actor="bob")
+
+    assert (again.state, again.reason) == ("queued", "")
+    claim = claim_next(run)
+    assert claim is not None
+    assert claim.attempt_number == 3
+    assert queries.run_detail(run.pk).transitions[-2].actor == "bob"
+
+
+def test_a_renewed_lease_is_not_reaped():
+    run = make_run()
+    claim = claim_next(run)
+    expiry_ms = at_expiry(claim)
+
+    assert journal.renew(claim, now_ms=expiry_ms - 1)
+
+    tasks.resume_stalled(now_ms=expiry_ms)
+    assert Attempt.objects.get(pk=claim.attempt_id).state == "running"
+
+
+def test_a_lease_never_outlives_the_steps_time():
+    claim = claim_next(make_run(params={"seconds": 1}))
+
+    assert journal.renew(claim, now_ms=claim.deadline_ms - 1)
+
+    assert at_expiry(claim) == claim.deadline_ms
+    assert not journal.renew(claim, now_ms=claim.deadline_ms)
+
+
+def test_a_report_after_the_lease_was_reaped_changes_nothing():
+    run = make_run()
+    claim = claim_next(run)
+    tasks.resume_stalled(now_ms=at_expiry(claim))
+
+    assert not journal.record(claim, done(samples=1), now_ms=clock.now_ms())
+    assert not journal.renew(claim, now_ms=clock.now_ms())
+
+    assert queries.run_detail(run.pk).steps[0].outcome == {}
+
+
+def test_an_attempt_given_back_is_not_used_up():
+    run = make_run()
+    for _ in range(3):
+        assert journal.release(claim_next(run), now_ms=clock.now_ms(), reason="told to stop")
+
+    step = queries.run_detail(run.pk).steps[0]
+    assert (step.state, len(step.attempts)) == ("queued", 3)
+
+
+def test_a_failed_step_is_tried_again_and_then_fails_the_run_with_its_reason():
+    run = make_run()
+    for _ in range(2):
+        assert journal.record(claim_next(run), failed("no such process"), now_ms=clock.now_ms())
+
+    driver.settle(run.pk, now_ms=clock.now_ms())
+
+    row = queries.recent_runs(1)[0]
+    assert (row.state, row.reason) == ("failed", "no such process")
+
+
+def test_a_retry_keeps_the_steps_that_are_done():
+    run = make_run()
+    journal.record(claim_next(run), done(b"stacks", samples=5), now_ms=clock.now_ms())
+    for _ in range(5):
+        journal.record(claim_next(run), failed("telemetry is down"), now_ms=clock.now_ms())
+    driver.settle(run.pk, now_ms=clock.now_ms())
+
+    actions.retry(run.pk, actor="ann")
+
+    claim = claim_next(run)
+    assert claim is not None
+    assert claim.step_name == "store"
+
+
+def test_a_queued_run_is_cancelled_at_once():
+    run = actions.cancel(make_run().pk, actor="bob")
+
+    assert (run.state, run.reason) == ("cancelled", "cancelled by bob")
+    assert queries.recent_runs(1)[0].can_retry
+
+
+def test_cancelling_a_capture_under_way_ends_the_run_and_drops_the_late_report():
+    run = make_run()
+    claim = claim_next(run)
+
+    assert actions.cancel(run.pk, actor="bob").state == "cancelled"
+
+    assert not journal.renew(claim, now_ms=clock.now_ms())
+    assert not journal.record(claim, done(), now_ms=clock.now_ms())
+    assert Attempt.objects.get(pk=claim.attempt_id).state == "cancelled"
+
+
+def test_who_cancels_or_retries_second_is_told_who_was_first():
+    run = make_run()
+    actions.cancel(run.pk, actor="bob")
+
+    with pytest.raises(WrongState, match="cancelled by bob"):
+        actions.cancel(run.pk, actor="ann")
+    actions.retry(run.pk, actor="ann")
+    with pytest.raises(WrongState, match="queued by ann"):
+        actions.retry(run.pk, actor="bob")
+
+
+def test_a_retry_gives_way_to_a_newer_run_on_the_same_target():
+    old = make_run(target="node-1")
+    actions.cancel(old.pk, actor="ann")
+    make_run(target="node-1", actor="bob")
+
+    with pytest.raises(AlreadyActive, match="by bob"):
+        actions.retry(old.pk, actor="ann")
+
+    assert queries.state_of(old.pk) is RunState.CANCELLED
+
+
+def test_a_run_past_its_deadline_fails_without_any_worker():
+    run = make_run()
+
+    tasks.resume_stalled(now_ms=clock.to_ms(run.deadline))
+
+    row = queries.recent_runs(1)[0]
+    assert row.state == "failed"
+    assert row.reason == "the run's deadline passed before capture ended"
+
+
+def test_a_lost_bell_is_rung_again_twice_as_late_each_time():
+    run = make_run()
+    first_ms = clock.to_ms(run.ring_at)
+    rung = []
+
+    for now_ms in (first_ms - 1, first_ms, first_ms + 7_999, first_ms + 8_000, first_ms + 23_999):
+        tasks.resume_stalled(now_ms=now_ms)
+        rung.append(Run.objects.get(pk=run.pk).ring_count)
+
+    assert rung == [0, 1, 1, 2, 2]
+
+
+def test_a_run_that_does_not_exist_is_named():
+    with pytest.raises(NoSuchRun, match="no run 9999"):
+        queries.run_detail(9999)
+    with pytest.raises(NoSuchRun):
+        actions.retry(9999, actor="ann")
+    with pytest.raises(NoSuchRun):
+        actions.cancel(9999, actor="ann")
+
+
+def test_lists_take_one_query_and_a_detail_four(django_assert_num_queries):
+    runs = [make_run() for _ in range(5)]
+    claim_next(runs[0])
+
+    with django_assert_num_queries(1):
+        assert len(queries.recent_runs(3)) == 3
+    with django_assert_num_queries(1):
+        assert len(queries.active_runs()) == 5
+    with django_assert_num_queries(4):
+        queries.run_detail(runs[0].pk)
