@@ -7,6 +7,7 @@ from __future__ import annotations
 
 import json
 import socket
+from collections.abc import Mapping
 from pathlib import Path
 from typing import Any, Final
 
@@ -23,9 +24,15 @@ class Refused(Exception):
     """The supervisor answered that it won't; the text says why."""
 
 
-def ask(run: Path, op: str, *, timeout_s: float = ASK_TIMEOUT_S, **fields: object) -> Any:
+def ask(
+    run: Path,
+    op: str,
+    fields: Mapping[str, str | int] | None = None,
+    *,
+    timeout_s: float = ASK_TIMEOUT_S,
+) -> Any:
     """Send one request and return its decoded answer. Raises SupervisorAway or Refused."""
-    request = json.dumps({"op": op, **fields}).encode() + b"\n"
+    request = json.dumps({"op": op, **(fields or {})}).encode() + b"\n"
     received = b""
     with socket.socket(socket.AF_UNIX, socket.SOCK_STREAM) as connection:
         connection.settimeout(timeout_s)

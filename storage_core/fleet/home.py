@@ -38,6 +38,7 @@ def prepare_home(settings: Settings) -> Cluster:
     if longest > SOCKET_PATH_BYTES_MAX:
         expected = f"a path at least {longest - SOCKET_PATH_BYTES_MAX} bytes shorter"
         raise SettingError("HOLDFAST_HOME", str(settings.home), expected + " (Unix sockets)")
+    settings.home.mkdir(mode=0o700, parents=True, exist_ok=True)
     for name in FOLDERS:
         (settings.home / name).mkdir(mode=0o700, parents=True, exist_ok=True)
     for node in range(settings.nodes):
