@@ -126,41 +126,47 @@ def decode(frame: memoryview) -> Message:
 
 
 def _decode_append(frame: memoryview) -> Append:
-    fields = _APPEND.unpack_from(frame)
-    entry_count = fields[8]
+    (_, term, sender, prev_index, prev_term, commit_index, safe_index, sent_us, entry_count) = (
+        _APPEND.unpack_from(frame)
+    )
     if entry_count > ENTRIES_MAX:
         raise DamagedFrame("%d entries in one append" % entry_count)
-    index = fields[3]
+    index = prev_index
     at = _APPEND.size
     meta_at = at + _ENTRY.size * entry_count
     heads = [_ENTRY.unpack_from(frame, at + _ENTRY.size * n) for n in range(entry_count)]
     body_at = meta_at + sum([head[4] for head in heads])
     if body_at + sum([head[5] for head in heads]) != len(frame):
         raise DamagedFrame("an append of %d bytes does not add up" % len(frame))
-    entries = []
-    last_term = fields[4]
-    for term, kind, time_ms, op_id, meta_size, body_size, body_crc in heads:
-        if not last_term <= term <= fields[1]:
-            raise DamagedFrame("an append of term %d holds an entry of term %d" % (fields[1], term))
-        last_term = term
+    entries: List[Entry] = []
+    last_term = prev_term
+    for entry_term, kind, time_ms, op_id, meta_size, body_size, body_crc in heads:
+        if not last_term <= entry_term <= term:
+            raise DamagedFrame("an append of term %d holds an entry of %d" % (term, entry_term))
+        last_term = entry_term
         index += 1
         meta_end = meta_at + meta_size
         body_end = body_at + body_size
         meta = bytes(frame[meta_at:meta_end])
         body = bytes(frame[body_at:body_end])
-        entries.append(Entry(term, index, kind, time_ms, op_id, meta, body, body_crc))
+        entries.append(Entry(entry_term, index, kind, time_ms, op_id, meta, body, body_crc))
         meta_at = meta_end
         body_at = body_end
-    return Append(*fields[1:8], entries=tuple(entries))
+    return Append(
+        term, sender, prev_index, prev_term, commit_index, safe_index, sent_us, tuple(entries)
+    )
 
 
 def _decode_append_reply(frame: memoryview) -> AppendReply:
-    fields = _APPEND_REPLY.unpack_from(frame)
-    stage_count = fields[8]
+    _, term, sender, success, match_index, hint_index, hint_term, sent_us, stage_count = (
+        _APPEND_REPLY.unpack_from(frame)
+    )
     if stage_count > STAGES_MAX or len(frame) != _APPEND_REPLY.size + _STAGE.size * stage_count:
         raise DamagedFrame("%d stages in %d bytes" % (stage_count, len(frame)))
     stages = [
         _STAGE.unpack_from(frame, _APPEND_REPLY.size + _STAGE.size * n)[0]
         for n in range(stage_count)
     ]
-    return AppendReply(*fields[1:8], stages=tuple(stages))
+    return AppendReply(
+        term, sender, success, match_index, hint_index, hint_term, sent_us, tuple(stages)
+    )
