@@ -15,7 +15,7 @@ from collections.abc import Callable
 from runbooks import clock, journal, limits
 from runbooks.engine import executor, machine
 from runbooks.engine.executor import AttemptTaken, StepContext
-from runbooks.engine.machine import Effect, Finish, Lose, Perform, RunSnapshot
+from runbooks.engine.machine import AttemptState, Effect, Finish, Lose, Perform, RunSnapshot
 from runbooks.engine.plan import StepKind
 from runbooks.journal import Claim
 from runbooks.kinds import ACTIONS, KINDS
@@ -43,7 +43,10 @@ def settle(run_id: int, *, now_ms: int) -> tuple[RunSnapshot, Effect | None]:
 
 
 def advance(run_id: int, *, worker: str) -> bool:
-    """Do at most one attempt of the run's next step. True: ring again, there is more to do."""
+    """Do at most one attempt of the run's next step. True: ring again at once.
+
+    A step that failed and may be tried again is rung for by the watcher, after a wait.
+    """
     now_ms = clock.now_ms()
     snapshot, effect = settle(run_id, now_ms=now_ms)
     if not isinstance(effect, Perform):
@@ -51,9 +54,9 @@ def advance(run_id: int, *, worker: str) -> bool:
     claim = journal.claim(snapshot, effect, worker=worker, now_ms=now_ms)
     if claim is None:
         return False  # Somebody was quicker, and rings when done.
-    _attempt(claim)
+    ended = _attempt(claim)
     _, left = settle(run_id, now_ms=clock.now_ms())
-    return isinstance(left, Perform)
+    return ended is AttemptState.DONE and isinstance(left, Perform)
 
 
 def queue_of(kind: str) -> str | None:
@@ -62,14 +65,14 @@ def queue_of(kind: str) -> str | None:
     return None if run_kind is None else run_kind.queue
 
 
-def _attempt(claim: Claim) -> None:
+def _attempt(claim: Claim) -> AttemptState:
     run = Run.objects.get(pk=claim.run_id)
     action = ACTIONS[run.kind, claim.step_name]
     try:
         performed = executor.perform(action, _context(run, claim))
     except AttemptTaken:
         logger.info("an attempt was taken away while it ran", extra={"run_id": run.pk})
-        return
+        return AttemptState.CANCELLED
     except BaseException:
         # Told to stop in the middle. A guarded change may have happened: silence is the truth.
         if claim.step_kind is not StepKind.GUARDED:
@@ -77,6 +80,7 @@ def _attempt(claim: Claim) -> None:
         raise
     if not journal.record(claim, performed, now_ms=clock.now_ms()):
         logger.warning("an attempt ended after it was closed", extra={"run_id": run.pk})
+    return performed.state
 
 
 def _context(run: Run, claim: Claim) -> StepContext:

@@ -249,7 +249,12 @@ def _close(claim: Claim, performed: Performed, now_ms: int) -> bool:
             outcome=performed.outcome,
             payload=zlib.compress(performed.payload) if performed.payload else b"",
         )
-        Run.objects.filter(pk=claim.run_id).update(version=F("version") + 1)
+        wait_s = limits.RING_FIRST_S
+        if performed.state is AttemptState.FAILED:
+            wait_s = min(2.0 ** (claim.attempt_number - 1), limits.RING_MAX_S)
+        Run.objects.filter(pk=claim.run_id).update(
+            version=F("version") + 1, ring_at=from_ms(now_ms + int(wait_s * 1000))
+        )
     return True
 
 

@@ -8,6 +8,7 @@ While the broker is away the worker keeps trying; its heartbeat says so.
 from __future__ import annotations
 
 import logging
+import os
 from argparse import ArgumentParser
 from typing import Any
 
@@ -31,6 +32,8 @@ class Command(BaseCommand):
         )
 
     def handle(self, *_args: Any, **options: Any) -> None:
+        # The checks load every page of the console, which this process never serves.
+        os.environ["CELERY_SKIP_CHECKS"] = "1"
         current_app.conf.update(
             broker_connection_retry_on_startup=True,
             broker_connection_max_retries=None,
