@@ -10,7 +10,7 @@ from __future__ import annotations
 
 import os
 from collections.abc import Mapping
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from pathlib import Path
 from typing import Final, NamedTuple
 
@@ -136,6 +136,10 @@ class Settings:
     def admin_port(self, node: int) -> int:
         """Where one node tells its state and takes orders."""
         return self.node_port_base + 20 + self._checked(node)
+
+    def with_ports(self, *, otlp_port: int, query_port: int) -> Settings:
+        """The same settings with other telemetry ports; 0 lets the system choose."""
+        return replace(self, otlp_port=otlp_port, query_port=query_port)
 
     def _checked(self, node: int) -> int:
         assert 0 <= node <= NODES_MAX, node

@@ -181,6 +181,9 @@ TRACES_SUPPRESSED: Final = Metric(
 SIGNALS_DROPPED: Final = Metric(
     "holdfast.signals.dropped", "{item}", "counter", "Signals lost on the way out, by what."
 )
+UPTIME: Final = Metric(
+    "holdfast.process.uptime", "s", "gauge", "Since the process began to export; its heartbeat."
+)
 LOG_INDEX_COMMITTED: Final = Metric(
     "holdfast.log.commit_index", "{entry}", "gauge", "Highest committed log index."
 )

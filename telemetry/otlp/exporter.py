@@ -62,6 +62,9 @@ class Exporter:
         self._stopping = threading.Event()
         self._collected_unix_ns = time.time_ns()
         self._collections_count = 0
+        started_s = time.monotonic()
+        # Even an idle process has this to say each second: that it is there.
+        metrics.gauge(names.UPTIME, lambda: time.monotonic() - started_s)
         self._thread = threading.Thread(target=self._work, name="otlp-exporter", daemon=True)
 
     def start(self) -> None:
