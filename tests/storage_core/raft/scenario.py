@@ -5,8 +5,9 @@
 
 from collections.abc import Callable
 from pathlib import Path
+from typing import Any
 
-from storage_core.raft.messages import Entry, HardState, Message, Outgoing
+from storage_core.raft.messages import HardState, Message, Outgoing
 from storage_core.raft.ready import Timing
 from tests.storage_core.raft.cluster import Cluster, MemoryLog, Node, make_entry
 
@@ -113,11 +114,11 @@ def describe(message: Message) -> str:
     for field, value in zip(message._fields, message, strict=True):
         if field in ("sender", "sent_us", "stages", "safe_index"):
             continue
-        shown.append(f"{field}={_terms(value) if field == 'entries' else value}")
+        shown.append(f"{field}={_terms(value) if isinstance(value, tuple) else value}")
     return f"{type(message).__name__}({' '.join(shown)})"
 
 
-def _terms(entries: tuple[Entry, ...]) -> str:
+def _terms(entries: tuple[Any, ...]) -> str:
     return "[" + " ".join(str(entry.term) for entry in entries) + "]"
 
 

@@ -200,9 +200,7 @@ def test_a_follower_commits_no_further_than_what_it_has_matched() -> None:  # §
     assert node.replica.commit_index == 1
 
 
-def test_a_follower_that_would_cut_a_committed_entry_stops() -> (
-    None
-):  # state machine safety, §5.4.3
+def test_a_follower_never_cuts_what_is_committed() -> None:  # §5.4.3
     node = make_follower(1, 1)
     node.replica.step(make_append(1, 2, 1, commit_index=2), 0)
 

@@ -34,7 +34,7 @@ def test_a_verdict_is_given_exactly_when_the_silent_voters_cannot_change_it(
     silent = [at for at, vote in enumerate(cast) if vote is None]
     endings = set()
     for bits in range(1 << len(silent)):
-        ballot = list(cast)
+        ballot = [bool(vote) for vote in cast]
         for position, at in enumerate(silent):
             ballot[at] = bool(bits >> position & 1)
         endings.add(2 * sum(ballot) > len(ballot))

@@ -55,9 +55,7 @@ def test_without_a_lease_a_read_waits_for_a_quorum_asked_after_it() -> None:
     assert cluster.ready(1).read_states == (ReadState(7, 1),)
 
 
-def test_a_new_leader_answers_no_read_before_its_own_entry_is_committed() -> (
-    None
-):  # thesis §6.4, step 1
+def test_a_new_leader_answers_no_read_before_its_own_entry_is_committed() -> None:  # §6.4
     cluster = Cluster(3)
     cluster.campaign(1)
     cluster.deliver(drop=lambda sender, outgoing: isinstance(outgoing.message, AppendReply))
