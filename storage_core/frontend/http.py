@@ -1,0 +1,382 @@
+"""HTTP/1.1 on one connection: requests in order, answers in the same order, bounds on everything.
+
+httptools finds the messages; this keeps what it leaves open: how large and how slow a head may
+be, what happens when a client sends the next request before its answer, or leaves in the middle,
+or is told to. One exchange is answered at a time; later ones of a pipelining client wait in
+`_queue` with reading paused, so that what waits is bounded by one read of the socket.
+
+What holds: an error on one connection ends that connection only. Every way in from the event loop
+goes through a guard. Nothing after a malformed message is believed, but what was asked before it
+is answered first.
+"""
+
+from __future__ import annotations
+
+import asyncio
+import logging
+from collections import deque
+from collections.abc import Callable
+from typing import TYPE_CHECKING, Final, cast
+
+import httptools
+
+from storage_core.frontend.body import ClientGone
+from storage_core.frontend.exchange import Exchange
+from storage_core.frontend.refusals import Refusal, malformed
+from telemetry.tracing import StageClock
+
+if TYPE_CHECKING:
+    from storage_core.frontend.front import FrontEnd
+
+log = logging.getLogger(__name__)
+
+# Why reading is paused; reading goes on when no reason is left.
+QUEUED: Final = 1
+BUFFERED: Final = 2
+BUDGET: Final = 4
+
+# What the peer is timed for.
+IDLE: Final = 0
+HEAD: Final = 1
+BUSY: Final = 2
+LINGER: Final = 3
+
+
+class Connection(asyncio.Protocol):
+    """One client. Owned by its transport; the front end keeps it in a set for the sweeps."""
+
+    __slots__ = (
+        "_current", "_drained", "_head_only", "_header_bytes", "_in_head", "_input_ended", "_last", "_parser",
+        "_paused", "_queue", "_raw", "_read_bytes", "_start", "_swallowed_bytes", "_transport", "_url",
+        "closed", "front", "leaving", "loopback", "loopback_only", "phase", "since_s",
+    )  # fmt: skip
+
+    def __init__(
+        self, front: FrontEnd, leaving: Callable[[], bool], *, loopback_only: bool
+    ) -> None:
+        self.front = front
+        self.leaving = leaving
+        self.loopback_only = loopback_only
+        self.loopback = False
+        self.closed = False
+        self.phase = IDLE
+        self.since_s = front.now_s
+        self._transport: asyncio.Transport | None = None
+        self._parser = httptools.HttpRequestParser(self)
+        self._queue: deque[Exchange] = deque()
+        self._current: Exchange | None = None
+        self._last: Exchange | None = None
+        self._raw: list[tuple[bytes, bytes]] = []
+        self._url = b""
+        self._start = StageClock()
+        self._in_head = False
+        self._head_only = True
+        self._header_bytes = 0
+        self._read_bytes = 0
+        self._swallowed_bytes = 0
+        self._input_ended = False
+        self._paused = 0
+        self._drained: asyncio.Future[None] | None = None
+
+    # -- from the event loop ----------------------------------------------------------------
+
+    def connection_made(self, transport: asyncio.BaseTransport) -> None:
+        self._transport = cast("asyncio.Transport", transport)
+        self.loopback = _is_loopback(transport.get_extra_info("peername"))
+        self._transport.set_write_buffer_limits(high=self.front.limits.write_buffer_bytes)
+        self.front.opened(self)
+        if self.loopback_only and not self.loopback:
+            self.abort()
+        elif len(self.front.connections) > self.front.limits.connection_count_max:
+            self.refuse_unread(Refusal("ServerBusy", [("Reason", "connections")], close=True))
+
+    def connection_lost(self, exc: Exception | None) -> None:
+        self.closed = True
+        self.front.lost(self)
+        gone = ClientGone("the connection is lost")
+        for exchange in (self._current, *self._queue):
+            if exchange is not None:
+                exchange.client_gone(gone)
+        self._queue.clear()
+        self._wake_writer()
+
+    def eof_received(self) -> bool:
+        """Half a close: answer what was asked, if all of it is here."""
+        self._input_ended = True
+        if self._last is not None and not self._last.body.ended:
+            self._last.client_gone(ClientGone("the request ends in the middle"))
+            return False
+        return self._current is not None and not self.closed
+
+    def data_received(self, data: bytes) -> None:
+        if self._input_ended:
+            self._swallow(len(data))
+            return
+        self.since_s = self.front.now_s
+        # Bytes count as head only where we know that no body or earlier request is among them.
+        self._head_only = self._last is None or self._last.body.ended
+        self._read_bytes = len(data)
+        try:
+            self._parser.feed_data(data)
+        except httptools.HttpParserUpgrade:
+            # The parser stops at such a request. It is answered as if it had not asked.
+            self._end_input()
+        except httptools.HttpParserError as error:
+            self._broken(error)
+        except Exception:
+            log.exception("connection failed")
+            self.abort()
+        if self._in_head and self._head_only and not self._input_ended:
+            self._header_bytes += len(data)
+            if self._header_bytes > self.front.limits.header_bytes_max:
+                self._head_too_large()
+
+    def pause_writing(self) -> None:
+        self._drained = asyncio.get_running_loop().create_future()
+
+    def resume_writing(self) -> None:
+        self._wake_writer()
+
+    # -- from the parser --------------------------------------------------------------------
+
+    def on_message_begin(self) -> None:
+        self._start = StageClock()
+        self._raw = []
+        self._url = b""
+        self._in_head = True
+        self._header_bytes = 0
+        if self._current is None:
+            self.phase = HEAD
+
+    def on_url(self, url: bytes) -> None:
+        self._url += url
+
+    def on_header(self, name: bytes, value: bytes) -> None:
+        self._raw.append((name, value))
+
+    def on_headers_complete(self) -> None:
+        self._in_head = False
+        if self._input_ended or self._head_is_too_large():
+            return
+        parser = self._parser
+        exchange = Exchange(
+            self,
+            self._start,
+            parser.get_method(),
+            self._url,
+            self._raw,
+            keep_alive=parser.should_keep_alive(),
+        )
+        self._last = exchange
+        if self._current is None:
+            self._current = exchange
+            self.phase = BUSY
+            exchange.begin()
+        else:
+            self._queue.append(exchange)
+            self.pause(QUEUED)
+
+    def on_body(self, data: bytes) -> None:
+        exchange = self._last
+        if exchange is None or self._input_ended:
+            return
+        if exchange.answered:
+            self._swallow(len(data))
+        else:
+            exchange.feed(data)
+
+    def on_message_complete(self) -> None:
+        exchange = self._last
+        self._head_only = False
+        if exchange is None or self._input_ended:
+            return
+        if len(self._raw) > self.front.limits.header_count_max:
+            self._broken(ValueError("trailers"))
+            return
+        exchange.end_of_request()
+
+    # -- for the exchange -------------------------------------------------------------------
+
+    def write(self, data: bytes) -> None:
+        if not self.closed and self._transport is not None:
+            self._transport.write(data)
+
+    def writelines(self, pieces: list[bytes | memoryview]) -> None:
+        if not self.closed and self._transport is not None:
+            self._transport.writelines(pieces)
+
+    async def drain(self) -> None:
+        """Wait until the client has taken enough of the answer."""
+        if self.closed:
+            raise ClientGone("the connection is lost")
+        if self._drained is not None:
+            await self._drained
+            if self.closed:
+                raise ClientGone("the connection is lost")
+
+    def pause(self, reason: int) -> None:
+        if not self._paused and self._transport is not None and not self.closed:
+            self._transport.pause_reading()
+        self._paused |= reason
+
+    def resume(self, reason: int) -> None:
+        if self._paused & reason:
+            self._paused &= ~reason
+            self.since_s = self.front.now_s
+            if not self._paused and self._transport is not None and not self.closed:
+                self._transport.resume_reading()
+
+    def finished(self, exchange: Exchange) -> None:
+        """`exchange` is answered. Go on with the next, or close as it said."""
+        assert exchange is self._current, "answers leave in the order of the questions"
+        if self.closed:
+            self._current = None
+            return
+        if exchange.close_after:
+            self._close_gently(whole=exchange.body.ended)
+            return
+        if not exchange.body.ended:
+            # The rest of a refused body is still to come; on_message_complete calls again.
+            self._swallowed_bytes = 0
+            self.resume(BUFFERED | BUDGET)
+            return
+        self._advance()
+
+    def abort(self) -> None:
+        if self._transport is not None and not self.closed:
+            self._transport.abort()
+
+    def refuse_unread(self, refusal: Refusal) -> None:
+        """Answer what isn't a request, after all that is."""
+        self._end_input()
+        exchange = Exchange(self, self._start, b"GET", b"/", [], keep_alive=False)
+        exchange.body.ended = True
+        exchange.broken = refusal
+        self._last = exchange
+        if self._current is None:
+            self._current = exchange
+            exchange.begin()
+        else:
+            self._queue.append(exchange)
+
+    # -- for the sweep ----------------------------------------------------------------------
+
+    def sweep(self, now_s: float) -> None:
+        """Once in a while: is the client later than it may be?"""
+        limits = self.front.limits
+        late_s = now_s - self.since_s
+        exchange = self._current
+        if self.phase == LINGER:
+            if late_s > limits.linger_s:
+                self.abort()
+        elif exchange is None:
+            if self._in_head and self.phase == HEAD:
+                if now_s - self._start.start_ns / 1e9 > limits.header_s:
+                    self.refuse_unread(_too_slow("request head", limits.header_s))
+            elif late_s > limits.keep_alive_s:
+                self.abort()
+        elif exchange.answering:
+            if self._drained is not None and late_s > limits.write_idle_s:
+                self.abort()
+        elif not exchange.body.ended and not self._paused:
+            if late_s > limits.body_idle_s:
+                self._too_slow_body(exchange)
+
+    def drain_then_close(self) -> None:
+        """The server stops: an idle connection goes now, a busy one after its answer."""
+        if self._current is None and self._transport is not None and not self.closed:
+            self._transport.close()
+
+    # -- inner ------------------------------------------------------------------------------
+
+    def _advance(self) -> None:
+        self._current = None
+        while self._queue and self._current is None and not self.closed:
+            exchange = self._current = self._queue.popleft()
+            exchange.begin()
+            if exchange.body.ended and not exchange.answered:
+                exchange.run_if_whole()
+        if not self._queue:
+            self.resume(QUEUED)
+        if self._current is None:
+            self.phase = HEAD if self._in_head else IDLE
+            self.since_s = self.front.now_s
+            if self._input_ended and not self.closed and self.phase != LINGER:
+                self._close_gently(whole=True)
+        else:
+            self.phase = BUSY
+
+    def _swallow(self, size: int) -> None:
+        self._swallowed_bytes += size
+        if self.phase != LINGER and self._swallowed_bytes > self.front.limits.swallow_bytes_max:
+            self._close_gently(whole=False)
+
+    def _close_gently(self, *, whole: bool) -> None:
+        """Close so that the answer arrives: with unread input a plain close becomes a reset."""
+        self._current = None
+        self._end_input()
+        self._queue.clear()
+        if self._transport is None or self.closed or self.phase == LINGER:
+            return
+        if whole:
+            self._transport.close()
+            return
+        self.phase = LINGER
+        self.since_s = self.front.now_s
+        self.resume(QUEUED | BUFFERED | BUDGET)
+        if self._transport.can_write_eof():
+            self._transport.write_eof()
+
+    def _end_input(self) -> None:
+        self._input_ended = True
+        self._in_head = False
+
+    def _broken(self, error: Exception) -> None:
+        last = self._last
+        if last is not None and not last.body.ended:
+            # Inside a body: that request itself is the malformed one.
+            self._end_input()
+            last.fail(malformed("The request body is not valid HTTP: %s." % error))
+            return
+        if last is not None and last.close_after:
+            self._end_input()
+            return
+        self.refuse_unread(malformed("The request is not valid HTTP: %s." % error))
+
+    def _head_is_too_large(self) -> bool:
+        limits = self.front.limits
+        if self._header_bytes + self._read_bytes > limits.header_bytes_max:
+            size = len(self._url) + sum(len(name) + len(value) + 4 for name, value in self._raw)
+            if size > limits.header_bytes_max:
+                self._head_too_large()
+                return True
+        if len(self._raw) > limits.header_count_max:
+            reason = "The request has over %d headers." % limits.header_count_max
+            self.refuse_unread(malformed(reason, status=431))
+            return True
+        return False
+
+    def _head_too_large(self) -> None:
+        limit = self.front.limits.header_bytes_max
+        self.refuse_unread(malformed("The request head is over %d bytes." % limit, status=431))
+
+    def _too_slow_body(self, exchange: Exchange) -> None:
+        self._end_input()
+        exchange.fail(_too_slow("request body", self.front.limits.body_idle_s))
+
+    def _wake_writer(self) -> None:
+        waiter, self._drained = self._drained, None
+        if waiter is not None and not waiter.done():
+            waiter.set_result(None)
+
+
+def _too_slow(what: str, limit_s: float) -> Refusal:
+    reason = "The %s did not arrive within %g s." % (what, limit_s)
+    return Refusal("OperationTimedOut", [("Reason", reason)], status=408, close=True)
+
+
+def _is_loopback(peer: object) -> bool:
+    if not isinstance(peer, tuple) or not peer:
+        return True  # A Unix socket: only this machine reaches it.
+    host = str(peer[0]).removeprefix("::ffff:")
+    return host == "::1" or host.startswith("127.")
