@@ -231,6 +231,19 @@ class MetricSet:
         self._check_room()
         self._gauges[_key(metric, attributes)] = (metric, attributes or {}, callback)
 
+    def histograms_of(self, metric: Metric) -> list[tuple[Attributes, Histogram]]:
+        """Every histogram of one metric with its attributes."""
+        slots = list(self._histograms.values())
+        return [(slot.attributes, slot.histogram) for slot in slots if slot.metric == metric]
+
+    def counters_of(self, metric: Metric) -> list[tuple[Attributes, Counter]]:
+        """Every counter of one metric with its attributes."""
+        return [
+            (attributes, counter)
+            for known, attributes, counter in list(self._counters.values())
+            if known == metric
+        ]
+
     def collect(self, *, rarely: bool) -> Collected:
         """What moved since the last call; `rarely` also collects what is not shown live."""
         histograms = []

@@ -29,7 +29,8 @@ def parse(body: bytes, message: Message) -> None:
         document = json.loads(body)
         if not isinstance(document, dict):
             raise MalformedJson("the body is not a JSON object")
-        json_format.ParseDict(_with_base64_ids(document, 0), message, ignore_unknown_fields=True)
+        fields = {key: _with_base64_ids(item, 0) for key, item in document.items()}
+        json_format.ParseDict(fields, message, ignore_unknown_fields=True)
     except (ValueError, RecursionError, json_format.Error) as error:
         raise MalformedJson(str(error)[:200]) from error
 
