@@ -24,14 +24,10 @@ from storage_core.fleet.probes import (
     SaysReady,
     SocketListens,
     Succeeds,
-    WorkerListens,
     WritesBeat,
 )
 
 ROOT: Final = Path(__file__).resolve().parents[2]
-WORKER_PROCESSES: Final = 2
-"""One long run and one short job at a time; more would starve the nodes of a small machine."""
-
 WEB_STOP_S: Final = 2
 """Server-sent event streams never end by themselves; this is all the time they get."""
 
@@ -127,7 +123,6 @@ def _services(settings: Settings) -> tuple[Part, ...]:
 
 
 def _console(settings: Settings) -> tuple[Part, ...]:
-    broker = settings.run / "valkey.sock"
     return (
         Part(
             name="web",
@@ -142,13 +137,8 @@ def _console(settings: Settings) -> tuple[Part, ...]:
         ),
         Part(
             name="worker",
-            command=(
-                *(sys.executable, "-m", "celery", "-A", "console.celery", "worker"),
-                *("--pool", "prefork", "--concurrency", str(WORKER_PROCESSES)),
-                *("--queues", "runs,triage,host.local", "--loglevel", "INFO"),
-                *("--without-gossip", "--without-mingle", "--without-heartbeat"),
-            ),
-            probe=WorkerListens(broker),
+            command=_manage("worker"),
+            probe=WritesBeat(settings.run / "worker.beat", note="listening"),
             after=("migrate", "valkey"),
         ),
         Part(

@@ -52,9 +52,10 @@ class Succeeds(NamedTuple):
 
 
 class WritesBeat(NamedTuple):
-    """The part has no door to knock on, but this very process keeps a file fresh."""
+    """The part has no door to knock on, but this very process writes a file, with a note in it."""
 
     path: Path
+    note: str = ""
 
     @property
     def waits_for(self) -> str:
@@ -62,7 +63,8 @@ class WritesBeat(NamedTuple):
 
     async def is_ready(self, facts: PartFacts) -> bool:
         try:
-            return bool(json.loads(self.path.read_text(encoding="utf-8"))["pid"] == facts.pid)
+            beat = json.loads(self.path.read_text(encoding="utf-8"))
+            return beat["pid"] == facts.pid and self.note in ("", beat["note"])
         except (OSError, ValueError, KeyError, TypeError):
             return False
 
@@ -106,17 +108,6 @@ class BrokerAnswers(NamedTuple):
     async def is_ready(self, facts: PartFacts) -> bool:
         answer = await _ask_socket(self.path, b"PING\r\n")
         return answer is not None and answer.startswith(b"+PONG")
-
-
-class WorkerListens(NamedTuple):
-    """Some client of the broker waits on a queue: the worker takes jobs."""
-
-    path: Path
-    waits_for: str = "the worker to wait on its queues"
-
-    async def is_ready(self, facts: PartFacts) -> bool:
-        answer = await _ask_socket(self.path, b"CLIENT LIST\r\n")
-        return answer is not None and b"cmd=brpop" in answer
 
 
 async def _ask_port(port: int, request: bytes) -> bytes:
