@@ -170,9 +170,7 @@ class Core:
     @property
     def is_idle(self) -> bool:
         """Nothing queued, nothing unapplied: what the rows say is what the next command meets."""
-        return (
-            not self._small and not self._chunks and self.applied_index == self.log.last_index
-        )
+        return not self._small and not self._chunks and self.applied_index == self.log.last_index
 
     @property
     def queued_bytes(self) -> int:

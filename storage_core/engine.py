@@ -25,8 +25,10 @@ from typing import TYPE_CHECKING, NoReturn
 
 from storage_core import bulk
 from storage_core.barriers import Barriers
+from storage_core.errors import FatalDisk
 from storage_core.io.checksum import crc64
 from storage_core.log.format import HEADER_BYTES
+from storage_core.log.writer import LogThread, LogWork, LogWriter, WriteDone
 from storage_core.peers import BULK, LOG, Events
 from storage_core.pending import Origin, Pending, Submission
 from storage_core.raft import wire
@@ -38,9 +40,9 @@ if TYPE_CHECKING:
     from storage_core.cache.bodies import BodyCache
     from storage_core.core import Applied, Core, Effects, Write
     from storage_core.frontend.port import RemoteStage
-    from storage_core.log.writer import LogWriter, WriteDone
+    from storage_core.log.slots import Watermark
     from storage_core.peers import Peers
-    from telemetry.metrics import Histogram
+    from storage_core.status import RecentTimes
 
 TICK_S = 0.01
 SWEEP_EVERY_TICKS = 5
@@ -64,15 +66,22 @@ class Engine:
         core: Core,
         writer: LogWriter,
         cache: BodyCache,
-        flush_times: Histogram,
+        flush_times: RecentTimes,
     ) -> None:
         self.node = node
         self.core = core
         self.peers: Peers | None = None
         self.on_role: Callable[[bool], None] | None = None
-        self.on_applied: Callable[[int, int], None] | None = None
+        self.next_watermark: Watermark | None = None  # goes to disk with the next write
+        self.durable_watermark: Watermark | None = None
+        self._watermarks: dict[int, Watermark] = {}
         self._loop = loop
-        self._writer = writer
+        self._writer = LogThread(
+            writer,
+            post=loop.call_soon_threadsafe,
+            completed=self._written_elsewhere,
+            failed=die_of_disk,
+        )
         self._cache = cache
         self._flush_times = flush_times
         self.pending = Pending(loop, self)
@@ -150,8 +159,6 @@ class Engine:
             self.pending.lost(ticket, outcome_known, now_us)
         for context in effects.reads_ready:
             self.barriers.ready(context)
-        if effects.applied and self.on_applied is not None:
-            self.on_applied(len(effects.applied), self.core.applied_index)
         replica = self.core.replica
         known = (replica.leader, replica.term)
         if known != self._known_leader:
@@ -189,32 +196,35 @@ class Engine:
             )
             self._batches[write.write_id] = batch
             self.book.opened(batch)
+        watermark, self.next_watermark = self.next_watermark, None
+        if watermark is not None:
+            self._watermarks[write.write_id] = watermark
+        work = LogWork(write.write_id, write.hard_state, write.log, watermark)
         if self._may_flush_here(write):
-            self._flushed(self._writer.write_inline(write))
+            try:
+                self._flushed(self._writer.write_inline(work))
+            except FatalDisk as error:
+                die_of_disk(error)
         else:
-            self._writer.submit(write, self._written_elsewhere)
+            self._writer.submit(work)
         self.reads_since_flush = 0
 
     def _may_flush_here(self, write: Write) -> bool:
         return (
-            self.core.writes_in_flight == 1
+            self._writer.is_idle
+            and self.core.writes_in_flight == 1
             and (write.log is None or write.log.body_bytes <= INLINE_BYTES_MAX)
             and self._flush_ns_mean < INLINE_FLUSH_NS_MAX
             and self.reads_since_flush <= INLINE_PENDING_MAX
             and self.pending.local_count <= INLINE_PENDING_MAX
         )
 
-    def _written_elsewhere(self, done: WriteDone) -> None:
-        """On the log thread."""
-        self._loop.call_soon_threadsafe(self._flushed_and_pump, done)
-
-    def _flushed_and_pump(self, done: WriteDone) -> None:
-        self._flushed(done)
+    def _written_elsewhere(self, dones: Sequence[WriteDone]) -> None:
+        for done in dones:
+            self._flushed(done)
         self._pump()
 
     def _flushed(self, done: WriteDone) -> None:
-        if done.error is not None:
-            die_of_disk(done.error)
         flush_ns = done.flushed_ns - done.appended_ns
         self._flush_ns_mean += (flush_ns - self._flush_ns_mean) / 8
         self._flush_times.record(flush_ns)
@@ -231,6 +241,9 @@ class Engine:
             )
             self._received_ns = 0
         self.core.write_flushed(done.write_id)
+        watermark = self._watermarks.pop(done.write_id, None)
+        if watermark is not None:
+            self.durable_watermark = watermark
 
     # -- peers ------------------------------------------------------------------------------
 
@@ -345,6 +358,10 @@ class Engine:
             ),
             now_us,
         )
+
+    def disk_failed(self, error: BaseException) -> NoReturn:
+        """See `die_of_disk`."""
+        die_of_disk(error)
 
     # -- stage times ------------------------------------------------------------------------
 

@@ -18,6 +18,8 @@ import struct
 from collections import deque
 from collections.abc import Callable, Sequence
 
+from storage_core.errors import StoreError
+
 FRAME_BYTES_MAX = 64 * 1024 * 1024
 BUFFERS_PER_CALL_MAX = 1024
 READ_BUFFER_BYTES = 1024 * 1024
@@ -166,7 +168,7 @@ class FrameSocket:
                 self._on_frame(view[start : start + size])
                 if self._closed:
                     return False
-        except (ValueError, struct.error):
+        except (ValueError, struct.error, StoreError):
             log.exception("peer frame could not be decoded")
             self.close()
             return False

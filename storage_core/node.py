@@ -1,0 +1,261 @@
+"""One node as a process: `manage.py node N`.
+
+Starts in the order that makes each promise true: recover and flush, join the peers, answer the
+keepers, and only then listen to clients. Stops in the other order: hand leadership over, leave the
+front door, drain, and go. A failed assertion anywhere on the loop stops the process: a node that
+is wrong about itself must not answer.
+
+Read next: `startup` for recovery, `engine` for the loop, `frontend` for what clients meet.
+"""
+
+from __future__ import annotations
+
+import asyncio
+import logging
+import os
+import signal
+import socket
+import sys
+from collections.abc import Mapping, Sequence
+from time import monotonic_ns
+from typing import Any
+
+import uvloop
+
+from storage_core.admin import AdminServer
+from storage_core.beats import Beats
+from storage_core.cache.bodies import BodyCache
+from storage_core.catalog.view import CatalogView
+from storage_core.engine import DISK_FAILED_EXIT, Engine
+from storage_core.errors import CorruptLog, FatalDisk
+from storage_core.front_listener import FrontListener
+from storage_core.frontend.front import FrontEnd
+from storage_core.io.checksum import crc64
+from storage_core.log.home import HomeRefused
+from storage_core.log.reader import BodyReader
+from storage_core.peers import Peers, this_process
+from storage_core.raft.ready import LEADER
+from storage_core.startup import Cluster, Opened, open_node, read_cluster
+from storage_core.status import NodeFacts, RecentTimes
+from storage_core.store import NodeStore
+from storage_core.upkeep import Upkeep
+from telemetry import bootstrap, names
+from telemetry.config import SettingError, Settings, read_secret
+
+HOST = "127.0.0.1"
+HAND_OVER_S_MAX = 1.0
+DRAIN_S_MAX = 3.0
+WRONG_EXIT = 71
+REFUSED_EXIT = 78
+log = logging.getLogger(__name__)
+
+
+class Node:
+    """All parts of one running node."""
+
+    def __init__(
+        self,
+        loop: asyncio.AbstractEventLoop,
+        settings: Settings,
+        node: int,
+        cluster: Cluster,
+        opened: Opened,
+        telemetry: bootstrap.Telemetry,
+    ) -> None:
+        self._loop = loop
+        self._settings = settings
+        self._node = node
+        self._opened = opened
+        self._stopping = asyncio.Event()
+        self._follows = asyncio.Event()
+        metrics = telemetry.metrics
+        flush_times = RecentTimes(metrics.histogram(names.FLUSH_DURATION))
+        cache = BodyCache()
+        reader = BodyReader(opened.disk, crc64=crc64, executor=None)
+        self.engine = Engine(
+            loop,
+            node=node,
+            core=opened.core,
+            writer=opened.writer,
+            cache=cache,
+            flush_times=flush_times,
+        )
+        self.store = NodeStore(
+            self.engine, reader=reader, cache=cache, view=CatalogView(opened.index)
+        )
+        process = this_process(node)
+        self.engine.peers = self.peers = Peers(
+            loop,
+            cluster_id=cluster.identity.cluster_id,
+            addresses={n: (HOST, settings.peer_port(n)) for n in range(cluster.node_count)},
+            key=_secret(settings, "peer.key").encode(),
+            process=process,
+            events=self.engine.peer_events(),
+        )
+        self.front_end = FrontEnd(self.store, telemetry.recorder)
+        self._upkeep = Upkeep(self.engine, self.store, opened, reader)
+        self._front: FrontListener | None = None
+        self.facts = NodeFacts(
+            engine=self.engine,
+            opened=opened,
+            process=process,
+            flush_times=flush_times,
+            metrics=metrics,
+            is_in_front_door=self._is_in_front_door,
+        )
+        self.facts.export_gauges()
+        self._admin = AdminServer(
+            token=_secret(settings, "admin.token"),
+            routes={
+                ("GET", "/status"): self.facts.status,
+                ("GET", "/segments"): self.facts.segments,
+                ("POST", "/transfer"): self._transfer,
+            },
+        )
+        self._beats = Beats(
+            loop,
+            path=settings.home / "run" / "beat.sock",
+            name=f"node-{node}",
+            role=self.facts.role,
+            ready=lambda: self.engine.leader() is not None,
+        )
+        self.engine.on_role = self._on_role
+
+    async def run(self) -> None:
+        """Serve until SIGTERM or SIGINT, then leave in order."""
+        for number in (signal.SIGTERM, signal.SIGINT):
+            self._loop.add_signal_handler(number, self._stopping.set)
+        listener = socket.create_server((HOST, self._settings.peer_port(self._node)))
+        self.peers.start(listener)
+        self.engine.start()
+        await self._admin.start(HOST, self._settings.admin_port(self._node))
+        self._beats.start()
+        factory = self.front_end.protocol_factory(leaving=lambda: False, loopback_only=True)
+        own = await self._loop.create_server(
+            factory, HOST, self._settings.own_port(self._node), backlog=1024
+        )
+        self._open_front_door()
+        upkeep = self._loop.create_task(self._upkeep.run())
+        log.info("node serves", extra={"node": self._node})
+        await asyncio.wait(
+            [upkeep, self._loop.create_task(self._stopping.wait())],
+            return_when=asyncio.FIRST_COMPLETED,
+        )
+        if upkeep.done():
+            upkeep.result()
+        upkeep.cancel()
+        await self._hand_over()
+        if self._front is not None:
+            self._front.close()
+        own.close()
+        await self.front_end.drain(DRAIN_S_MAX)
+        self._admin.close()
+        self._beats.stop()
+        self.engine.stop()
+        self.peers.close()
+
+    def _is_in_front_door(self) -> bool:
+        return self._front is not None and self._front.is_open
+
+    def _on_role(self, leads: bool) -> None:
+        if leads:
+            self._follows.clear()
+        else:
+            self._follows.set()
+        self._beats.send()
+
+    def _open_front_door(self) -> None:
+        fd = os.environ.get("HOLDFAST_FRONT_FD")
+        if fd is None:
+            return
+        self._front = FrontListener(
+            self._loop,
+            socket.socket(fileno=int(fd)),
+            factory=self.front_end.protocol_factory(leaving=self._leaves, loopback_only=True),
+            should_listen=lambda: not self._leaves(),
+        )
+
+    def _leaves(self) -> bool:
+        """A leader keeps no client of the front door while somebody else can have it."""
+        if self._stopping.is_set():
+            return True
+        core = self.engine.core
+        if core.replica.role != LEADER:
+            return False
+        return any(self.peers.is_connected(peer) for peer in core.replica.progress)
+
+    async def _hand_over(self) -> None:
+        """Give leadership to whoever is furthest, so that nobody waits for a timeout."""
+        replica = self.engine.core.replica
+        connected = [peer for peer in replica.progress if self.peers.is_connected(peer)]
+        if replica.role != LEADER or not connected:
+            return
+        best = max(connected, key=lambda peer: replica.progress[peer].match_index)
+        replica.transfer(best, monotonic_ns() // 1000)
+        self.engine.wake()
+        await asyncio.wait([self._loop.create_task(self._follows.wait())], timeout=HAND_OVER_S_MAX)
+
+    def _transfer(self, body: Mapping[str, Any]) -> tuple[int, Mapping[str, Any]]:
+        replica = self.engine.core.replica
+        to = body.get("to")
+        if not isinstance(to, int) or to not in replica.progress:
+            return 400, {"error": "to: must be the number of another node"}
+        if replica.role != LEADER:
+            return 409, {"error": "not the leader", "leader": replica.leader}
+        replica.transfer(to, monotonic_ns() // 1000)
+        self.engine.wake()
+        return 200, {"transferring_to": to, "term": replica.term}
+
+
+def _secret(settings: Settings, name: str) -> str:
+    value = read_secret(settings.secrets / name)
+    if not value:
+        raise SettingError("HOLDFAST_HOME", str(settings.home), f"a home with secrets/{name}")
+    return value
+
+
+def _on_loop_error(loop: asyncio.AbstractEventLoop, context: dict[str, Any]) -> None:
+    """A callback's error is its own affair, unless it says that this node is wrong."""
+    error = context.get("exception")
+    if isinstance(error, (AssertionError, CorruptLog)):
+        log.critical("invariant broken, stopping", exc_info=error)
+        os._exit(WRONG_EXIT)
+    if isinstance(error, FatalDisk):
+        log.critical("disk failed, stopping", exc_info=error)
+        os._exit(DISK_FAILED_EXIT)
+    log.error("loop: %s", context.get("message", ""), exc_info=error)
+
+
+async def _serve(settings: Settings, node: int) -> None:
+    loop = asyncio.get_running_loop()
+    loop.set_exception_handler(_on_loop_error)
+    cluster = read_cluster(settings.home)
+    telemetry = bootstrap.start("storage", f"node-{node}", settings)
+    opened = open_node(settings, node, cluster)
+    try:
+        await Node(loop, settings, node, cluster, opened, telemetry).run()
+    finally:
+        opened.index.flush()
+        opened.index.close()
+        telemetry.stop()
+        opened.lock.release()
+
+
+def main(argv: Sequence[str]) -> int:
+    """`node N`. Exit codes: 70 the disk failed, 71 an invariant broke, 78 refused to start."""
+    if sys.flags.optimize:
+        sys.stderr.write("node: assertions must be on, start without -O\n")
+        return REFUSED_EXIT
+    if len(argv) != 1 or not argv[0].isdigit():
+        sys.stderr.write("usage: manage.py node N\n")
+        return 2
+    try:
+        settings = Settings.from_environment()
+        uvloop.run(_serve(settings, int(argv[0])))
+    except (SettingError, HomeRefused, CorruptLog, OSError, ValueError, KeyError) as error:
+        sys.stderr.write(f"node {argv[0]}: {error}\n")
+        return REFUSED_EXIT
+    except FatalDisk as error:
+        sys.stderr.write(f"node {argv[0]}: disk failed: {error}\n")
+        return DISK_FAILED_EXIT
+    return 0
