@@ -1,0 +1,1 @@
+"""The HTTP API for programs: JSON in and out, problem+json when it is no."""

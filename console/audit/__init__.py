@@ -1,0 +1,1 @@
+"""Who did what to which target, written before the effect, never changed."""

@@ -1,0 +1,8 @@
+"""Audit as a Django application."""
+
+from django.apps import AppConfig
+
+
+class AuditConfig(AppConfig):
+    name = "console.audit"
+    label = "audit"

@@ -1,0 +1,1 @@
+"""What the console sees right now, and how it tells every open page."""

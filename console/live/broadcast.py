@@ -1,0 +1,116 @@
+"""One event loop's stream of pictures, for every open page on it.
+
+The loop looks while somebody listens and stops when nobody does. A listener that is slow misses
+pictures, it never queues them: each wakes to the newest one. What a page shows of a picture is
+rendered once and shared.
+"""
+
+import asyncio
+import json
+from collections.abc import AsyncIterator, Callable
+from weakref import WeakKeyDictionary
+
+from asgiref.sync import sync_to_async
+
+from console.live.observatory import Observatory, Picture
+
+LOOK_INTERVAL_S = 2.0
+LISTENERS_MAX = 200  # One process; each holds a socket and wakes every two seconds.
+STREAM_LIFETIME_S = 600.0  # Then the browser connects again, and must still be signed in.
+SERIES_TAIL_POINTS = 24
+
+Render = Callable[[Picture], str]
+
+
+class TooManyListeners(Exception):
+    """The bound on open streams is reached."""
+
+
+class Broadcast:
+    def __init__(self, observatory: Observatory) -> None:
+        self._observatory = observatory
+        self._listeners = 0
+        self._looker: asyncio.Task[None] | None = None
+        self._next: asyncio.Future[Picture] | None = None
+        self._rendered: dict[str, tuple[int, str]] = {}
+
+    @property
+    def listener_count(self) -> int:
+        return self._listeners
+
+    def join(self) -> None:
+        if self._listeners >= LISTENERS_MAX:
+            raise TooManyListeners
+        self._listeners += 1
+        if self._looker is None or self._looker.done():
+            self._next = asyncio.get_running_loop().create_future()
+            self._looker = asyncio.create_task(self._look())
+
+    def leave(self) -> None:
+        self._listeners -= 1
+        assert self._listeners >= 0, self._listeners
+
+    async def _look(self) -> None:
+        loop = asyncio.get_running_loop()
+        while self._listeners:
+            picture = await asyncio.to_thread(self._observatory.picture, max_age_ms=500)
+            waiting, self._next = self._next, loop.create_future()
+            if waiting is not None and not waiting.done():
+                waiting.set_result(picture)
+            await asyncio.sleep(LOOK_INTERVAL_S)
+
+    async def events(self, page: str, render: Render) -> AsyncIterator[bytes]:
+        """Server-sent events for one page; the caller has joined, and leaves when this ends."""
+        loop = asyncio.get_running_loop()
+        end = loop.time() + STREAM_LIFETIME_S
+        try:
+            yield b"retry: 1000\n\n"
+            while loop.time() < end:
+                assert self._next is not None, "join() starts the looker"
+                picture = await asyncio.shield(self._next)
+                yield (await self._event(page, render, picture)).encode()
+        finally:
+            self.leave()
+
+    async def _event(self, page: str, render: Render, picture: Picture) -> str:
+        kept = self._rendered.get(page)
+        if kept is None or kept[0] != picture.sequence:
+            # Rendering may read tables, and Django gives each request its own thread for that.
+            html = await sync_to_async(render)(picture)
+            body = message(html) + message(json.dumps(series_tail(picture)), event="series")
+            kept = self._rendered[page] = (picture.sequence, body)
+        return kept[1]
+
+
+def message(text: str, *, event: str = "") -> str:
+    head = f"event: {event}\n" if event else ""
+    return head + "".join(f"data: {line}\n" for line in text.splitlines()) + "\n"
+
+
+def series_tail(picture: Picture) -> dict[str, object]:
+    """The newest points of every chart; a page that missed more fetches the whole."""
+    return series_json(picture, points=SERIES_TAIL_POINTS)
+
+
+def series_json(picture: Picture, *, points: int | None = None) -> dict[str, object]:
+    traffic = picture.telemetry.value
+    return {
+        "taken_ms": picture.taken_ms,
+        "sight": picture.telemetry.sight.value,
+        "as_of_ms": picture.telemetry.as_of_ms,
+        "series": {
+            name: list(series[-points:] if points else series)
+            for name, series in (traffic.series.items() if traffic else ())
+        },
+    }
+
+
+_of_loop: WeakKeyDictionary[asyncio.AbstractEventLoop, Broadcast] = WeakKeyDictionary()
+
+
+def broadcast_of(observatory: Observatory) -> Broadcast:
+    """The broadcast of the running event loop."""
+    loop = asyncio.get_running_loop()
+    if loop not in _of_loop:
+        _of_loop[loop] = Broadcast(observatory)
+    return _of_loop[loop]

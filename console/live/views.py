@@ -1,0 +1,61 @@
+"""The stream every open page listens to, and the whole series for its charts."""
+
+from collections.abc import Callable
+from typing import Any
+
+from django.http import (
+    HttpRequest,
+    HttpResponse,
+    HttpResponseBase,
+    JsonResponse,
+    StreamingHttpResponse,
+)
+from django.template.loader import render_to_string
+from django.views.decorators.cache import never_cache
+from django.views.decorators.http import require_safe
+
+from console.cluster import page as cluster_page
+from console.live.badge import badge_of
+from console.live.broadcast import TooManyListeners, broadcast_of, series_json
+from console.live.observatory import Picture
+from console.live.sources import observatory
+from console.now import page as now_page
+from console.runs import page as runs_page
+
+SERIES_MAX_AGE_MS = 2500
+RETRY_AFTER_S = 15
+
+
+def badge_context(picture: Picture) -> dict[str, Any]:
+    return {"badge": badge_of(picture)}
+
+
+# Page -> (template of its partials, what it is rendered with).
+PAGES: dict[str, tuple[str, Callable[[Picture], dict[str, Any]]]] = {
+    "now": ("live/now.html", now_page.live_context),
+    "cluster": ("live/cluster.html", cluster_page.live_context),
+    "runs": ("live/runs.html", runs_page.live_context),
+    "badge": ("live/badge_partial.html", badge_context),
+}
+
+
+@never_cache
+async def events(request: HttpRequest, page: str) -> HttpResponseBase:
+    if page not in PAGES or request.method != "GET":
+        return HttpResponse(status=404 if page not in PAGES else 405)
+    template, context = PAGES[page]
+    broadcast = broadcast_of(observatory)
+    try:
+        broadcast.join()
+    except TooManyListeners:
+        return HttpResponse(status=503, headers={"Retry-After": str(RETRY_AFTER_S)})
+    stream = broadcast.events(page, lambda picture: render_to_string(template, context(picture)))
+    return StreamingHttpResponse(
+        stream, content_type="text/event-stream", headers={"X-Accel-Buffering": "no"}
+    )
+
+
+@never_cache
+@require_safe
+def series(request: HttpRequest) -> JsonResponse:
+    return JsonResponse(series_json(observatory.picture(max_age_ms=SERIES_MAX_AGE_MS)))

@@ -1,0 +1,183 @@
+"""What the Now page shows, decided here so that its templates only lay it out."""
+
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass
+from typing import Any
+
+from django.conf import settings
+
+from console.figures import span
+from console.live.badge import badge_of
+from console.live.facts import Series
+from console.live.observatory import Picture
+from console.live.reading import Reading, Sight
+from console.now.health import health_of
+from console.verdict import State
+from runbooks.queries import RunRow, active_runs
+from storage_core.client import NodeStatus
+
+RUNS_SHOWN = 5
+SPARK_POINTS = 120
+WORKLOAD = "workload"
+DONE_ONCE = ("migrate",)  # Commands of the start, not parts that run.
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class NodeRow:
+    name: str
+    state: State
+    word: str
+    facts: NodeStatus | None  # The last known; shown muted unless `fresh`.
+    fresh: bool
+    as_of_ms: int | None
+    lag_entries: int | None
+    flush: Series
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class PartRow:
+    name: str
+    state: State
+    word: str
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Chart:
+    """A plot of the series port. `good` says what good looks like."""
+
+    key: str
+    title: str
+    good: str
+    unit: str
+    lines: Sequence[tuple[str, str, str]]  # (series, label, style)
+    objective: float | None = None
+
+    @property
+    def line_text(self) -> str:
+        return ";".join(",".join(line) for line in self.lines)
+
+
+def charts() -> Sequence[Chart]:
+    fleet = settings.HOLDFAST
+    p99, p50 = ("p99", "strong"), ("p50", "muted")
+    return (
+        Chart(
+            key="requests",
+            title="Requests",
+            good="steady",
+            unit="/s",
+            lines=[("requests_per_s", "all", "strong")],
+        ),
+        Chart(
+            key="failed",
+            title="Failed",
+            good="0 is good, above 1 pages",
+            unit="%",
+            lines=[("failed_percent", "failed", "strong")],
+            objective=1,
+        ),
+        Chart(
+            key="write",
+            title="Write latency",
+            good=f"p99 under {fleet.slow_write_ms} ms",
+            unit="ms",
+            lines=[("write_p99_ms", *p99), ("write_p50_ms", *p50)],
+            objective=fleet.slow_write_ms,
+        ),
+        Chart(
+            key="read",
+            title="Read latency",
+            good=f"p99 under {fleet.slow_read_ms} ms",
+            unit="ms",
+            lines=[("read_p99_ms", *p99), ("read_p50_ms", *p50)],
+            objective=fleet.slow_read_ms,
+        ),
+    )
+
+
+def demo_state(picture: Picture) -> str:
+    """running, stopped and the like by the supervisor's word; "" if there is no demo traffic."""
+    if picture.supervisor.current is None:
+        return ""
+    return next((p.state for p in picture.supervisor.current if p.name == WORKLOAD), "")
+
+
+def node_rows(picture: Picture) -> Sequence[NodeRow]:
+    commit = max((part.current.commit_index for part in picture.nodes if part.current), default=0)
+    traffic = picture.telemetry.value
+    flush: Mapping[str, Series] = traffic.flush_p99_ms if traffic else {}
+    rows = []
+    for part in picture.nodes:
+        state, word = node_state(part)
+        facts = part.value
+        rows.append(
+            NodeRow(
+                name=part.part,
+                state=state,
+                word=word,
+                facts=facts,
+                fresh=part.sight is Sight.OK,
+                as_of_ms=part.as_of_ms,
+                lag_entries=max(0, commit - facts.applied_index)
+                if part.current and facts
+                else None,
+                flush=flush.get(part.part, ())[-SPARK_POINTS:],
+            )
+        )
+    return rows
+
+
+def node_state(part: Reading[NodeStatus]) -> tuple[State, str]:
+    if part.sight is Sight.BLIND:
+        return "unknown", "no answer"
+    if part.sight is Sight.STALE:
+        return "warning", "no answer yet"
+    assert part.value is not None, "an answer has a value"
+    if part.value.role == "recovering":
+        return "warning", "recovering"
+    if part.value.leader is None:
+        return "warning", "no leader"
+    return "ok", "up"
+
+
+def part_rows(picture: Picture) -> Sequence[PartRow]:
+    """Each part and each process of the registry, with its uptime in words."""
+    rows: list[PartRow] = []
+    since: dict[str, float] = {}
+    for process in picture.supervisor.current or ():
+        if process.since_ms is not None:
+            since[process.name] = (picture.taken_ms - process.since_ms) / 1000
+    for part in picture.parts:
+        if part.sight is Sight.OK:
+            up = since.get("valkey" if part is picture.broker else part.part)
+            rows.append(
+                PartRow(name=part.part, state="ok", word=f"up {span(up)}" if up else "answers")
+            )
+        else:
+            word = "no answer" if part.sight is Sight.BLIND else "silent"
+            rows.append(PartRow(name=part.part, state="unknown", word=word))
+    seen = {row.name for row in rows} | {"valkey", *DONE_ONCE}
+    for process in picture.supervisor.current or ():
+        if process.name not in seen:
+            state: State = "ok" if process.state == "running" else "warning"
+            word = f"up {span(since.get(process.name))}" if state == "ok" else process.state
+            rows.append(PartRow(name=process.name, state=state, word=word))
+    return rows
+
+
+def live_context(picture: Picture) -> dict[str, Any]:
+    """All that changes on the page while it is open."""
+    runs: Sequence[RunRow] = active_runs(RUNS_SHOWN + 1)
+    return {
+        "verdict": health_of(picture, slow_write_ms=settings.HOLDFAST.slow_write_ms),
+        "badge": badge_of(picture),
+        "nodes": node_rows(picture),
+        "nodes_blind": all(part.sight is Sight.BLIND for part in picture.nodes),
+        "runs": runs[:RUNS_SHOWN],
+        "runs_more": len(runs) > RUNS_SHOWN,
+        "parts": part_rows(picture),
+        "demo": demo_state(picture),
+        "worker": picture.worker,
+        "telemetry": picture.telemetry,
+        "taken_ms": picture.taken_ms,
+    }

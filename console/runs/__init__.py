@@ -1,0 +1,1 @@
+"""Runs: everything anyone did to the fleet, step by step."""

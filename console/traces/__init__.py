@@ -1,0 +1,1 @@
+"""The list of kept traces and one trace as a waterfall."""

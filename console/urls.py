@@ -1,0 +1,49 @@
+"""Every address of the console. All but sign-in and the health probe need a signed-in person."""
+
+from django.contrib.auth.decorators import login_not_required
+from django.http import HttpRequest, HttpResponse
+from django.urls import path
+
+from console.accounts import views as accounts
+from console.api import views as api
+from console.cluster import views as cluster
+from console.live import views as live
+from console.now import views as now
+from console.profiles import views as profiles
+from console.runs import views as runs
+from console.settings_page import search, settings_page
+from console.traces import views as traces
+
+
+@login_not_required
+def healthz(request: HttpRequest) -> HttpResponse:
+    """This process answers; it says nothing of the fleet."""
+    return HttpResponse("ok\n", content_type="text/plain")
+
+
+urlpatterns = [
+    path("", now.now, name="now"),
+    path("demo", now.demo, name="demo"),
+    path("cluster", cluster.cluster, name="cluster"),
+    path("traces", traces.traces, name="traces"),
+    path("traces/<str:trace_id>", traces.trace, name="trace"),
+    path("profiles", profiles.profiles, name="profiles"),
+    path("profiles/<str:profile_id>", profiles.profile, name="profile"),
+    path("profiles/<str:profile_id>/stacks", profiles.stacks, name="profile-stacks"),
+    path("runs", runs.runs, name="runs"),
+    path("runs/<int:run_id>", runs.run, name="run"),
+    path("runs/<int:run_id>/retry", runs.retry, name="run-retry"),
+    path("runs/<int:run_id>/cancel", runs.cancel, name="run-cancel"),
+    path("settings", settings_page, name="settings"),
+    path("search", search, name="search"),
+    path("sign-in", accounts.sign_in, name="sign-in"),
+    path("sign-out", accounts.sign_out, name="sign-out"),
+    path("live/events/<str:page>", live.events, name="live-events"),
+    path("live/series", live.series, name="live-series"),
+    path("api/v1/status", api.status, name="api-status"),
+    path("api/v1/profiles", api.profiles, name="api-profiles"),
+    path("healthz", healthz, name="healthz"),
+]
+
+handler404 = "console.errors.not_found"
+handler500 = "console.errors.failed"
