@@ -16,7 +16,8 @@ from opentelemetry.sdk.util.instrumentation import InstrumentationScope
 from opentelemetry.trace import SpanContext, SpanKind, Status, StatusCode, TraceFlags
 
 from telemetry import names
-from telemetry.tracing import AttributeValue, KeptRecord, RemoteStage, StageTime, new_span_id
+from telemetry.stage_clock import AttributeValue, StageTime, new_span_id
+from telemetry.tracing import KeptRecord, RemoteStage
 
 SCOPE: Final = InstrumentationScope("holdfast", "1")
 STAGE_SPANS_MAX: Final = 256
