@@ -73,8 +73,13 @@ class Barriers:
             reader.clock.stamp(names.BARRIER)
             self._loop.call_soon(reader.on_ready, None)
 
-    def sweep(self, now_us: int) -> bool:
-        """End readers past their deadline; True if some must ask again."""
+    def failed(self, context: int) -> None:
+        """Nobody could answer; its readers join the next question."""
+        _, readers = self._asked.pop(context, (0, []))
+        self._gathering.extend(readers)
+
+    def sweep(self, now_us: int) -> None:
+        """End readers past their deadline; have those asked in vain ask again."""
         for context in [c for c, (at, _) in self._asked.items() if now_us - at > ASK_AGAIN_US]:
             self._gathering.extend(self._asked.pop(context)[1])
         kept: list[Reader] = []
@@ -85,4 +90,3 @@ class Barriers:
             else:
                 kept.append(reader)
         self._gathering = kept
-        return bool(kept)

@@ -159,6 +159,8 @@ class Engine:
             self.pending.lost(ticket, outcome_known, now_us)
         for context in effects.reads_ready:
             self.barriers.ready(context)
+        for context in effects.reads_failed:
+            self.barriers.failed(context)
         replica = self.core.replica
         known = (replica.leader, replica.term)
         if known != self._known_leader:

@@ -177,11 +177,8 @@ class Pending:
         again = [self._forwarded.pop(key) for key in stale]
         for submission in again:
             submission.may_have_happened = True
-        parked, self._parked = self._parked, []
-        for submission in again + parked:
-            if submission.clock is not None:
-                submission.clock.stamp(names.PARK)
-            self.submit(submission, now_us)
+        self._parked = again + self._parked
+        self._route_parked(now_us)
 
     def disconnected(self, node: int, now_us: int) -> None:
         """The bulk connection to `node` is gone; what it was asked for may have happened."""
@@ -192,7 +189,7 @@ class Pending:
             self._park(submission, now_us)
 
     def sweep(self, now_us: int) -> None:
-        """End what waited too long. Called a few times a second."""
+        """End what waited too long, try the parked again. Called some twenty times a second."""
         kept: list[Submission] = []
         for submission in self._parked:
             parked_us = now_us - submission.parked_us
@@ -201,6 +198,8 @@ class Pending:
             else:
                 kept.append(submission)
         self._parked = kept
+        if kept and self._leadership.leader() is not None:
+            self._route_parked(now_us)
         for table in (self._forwarded, self._by_ticket):
             for key in [key for key, item in table.items() if now_us > item.deadline_us]:
                 late = table[key]
@@ -210,6 +209,13 @@ class Pending:
                 self._give_up(late, "no quorum in time")
                 if table is self._forwarded:
                     del table[key]
+
+    def _route_parked(self, now_us: int) -> None:
+        parked, self._parked = self._parked, []
+        for submission in parked:
+            if submission.clock is not None:
+                submission.clock.stamp(names.PARK)
+            self.submit(submission, now_us)
 
     def _forward(self, submission: Submission, leader: int) -> bool:
         self._last_request_id += 1

@@ -1,0 +1,1 @@
+"""Figures that the documents claim, printed by one command."""
