@@ -12,6 +12,8 @@ from storage_core.log.format import (
     HEADER_BYTES,
     NO_RECORD,
     Identity,
+    Position,
+    encode_record,
     record_size,
 )
 from storage_core.log.recovery import recover, walk_segment
@@ -346,6 +348,46 @@ def test_what_is_left_of_a_truncate_breaks_the_chain() -> None:
     assert found.end == log.table.end
     assert found.cut is not None
     assert (found.cut.index, found.cut.reason) == (3, BROKEN_CHAIN)
+
+
+def test_a_left_over_of_a_later_term_breaks_the_chain_as_well() -> None:
+    # A new leader may replace entries of term 5 by one of term 4 that it never lost.
+    segments = Segments()
+    log = written(make_entries(1, [10, 10, 10], term=3), segments)
+    log.truncate(2)
+    log.append(make_entries(2, [10, 10], term=5))
+    flush(log, segments)
+    log.truncate(2)
+    log.append(make_entries(2, [10], term=4))
+    flush(log, segments)
+
+    found = recovered(segments)
+
+    assert found.end == log.table.end
+    assert found.cut is not None
+    assert (found.cut.index, found.cut.reason) == (3, BROKEN_CHAIN)
+
+
+@pytest.mark.parametrize("stated", [Position(0, 8), Position(1, 0)])
+def test_a_record_that_belongs_elsewhere_is_refused(stated: Position) -> None:
+    segments = Segments()
+    head, _, _ = encode_record(make_entry(1), stated, 0, IDENTITY, crc64)
+    segments.ensure(0)[: len(head)] = head
+
+    found = recovered(segments)
+
+    assert found.end.index == 0
+
+
+def test_a_record_that_moved_on_although_it_fits_is_refused() -> None:
+    # As a node would write that was told a smaller segment size.
+    segments = Segments(segment_bytes=512)
+    written(make_entries(1, [200, 200, 200]), segments)
+    segments.segment_bytes = 1024
+    segments.files[0] += bytes(512)
+    segments.files[1] += bytes(512)
+
+    assert recovered(segments).end.index == 1
 
 
 def test_recovery_from_a_later_start_reads_nothing_before_it() -> None:
