@@ -9,6 +9,7 @@ Read next: `telemetry.config` for the table of settings, docs/guide/settings.md 
 
 from __future__ import annotations
 
+import base64
 from typing import Final
 
 from telemetry.config import SettingError, Settings, read_secret
@@ -18,6 +19,8 @@ __all__ = [
     "Settings",
     "read_secret",
     "HOST",
+    "EMULATOR_ACCOUNT",
+    "EMULATOR_KEY",
     "GROUP_ID",
     "SEGMENT_SIZE_BYTES",
     "INLINE_BODY_BYTES_MAX",
@@ -74,3 +77,9 @@ BEAT_MISSING_MS: Final = 400
 
 SOCKET_PATH_BYTES_MAX: Final = 100
 """The kernel takes 107 bytes for a Unix socket's path; some room is left for its name."""
+
+EMULATOR_ACCOUNT: Final = "devstoreaccount1"
+EMULATOR_KEY: Final = base64.b64decode(
+    "Eby8vdM02xNOcqFlqUwJPLlmEtlCDXJ1OUzFT50uSRZ6IFsuFq2UVErCz4I6tq/K1SZFPTOtr/KBHBeksoGMGw=="
+)
+"""The published account of every Blob emulator: a fact of the protocol, good on loopback only."""
