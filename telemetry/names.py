@@ -116,13 +116,14 @@ def kind_of(operation: int) -> str:
 
 
 # Services, as `service.name` of the resource.
-SERVICE_STORE: Final = "holdfast-store"
-SERVICE_WEB: Final = "holdfast-web"
-SERVICE_WORKER: Final = "holdfast-worker"
-SERVICE_WATCHER: Final = "holdfast-watcher"
-SERVICE_TELEMETRY: Final = "holdfast-telemetry"
-SERVICE_WORKLOAD: Final = "holdfast-workload"
-SERVICE_SUPERVISOR: Final = "holdfast-supervisor"
+SERVICE_STORE: Final = "storage"
+SERVICE_WEB: Final = "console"
+SERVICE_WORKER: Final = "worker"
+SERVICE_WATCHER: Final = "watcher"
+SERVICE_TELEMETRY: Final = "telemetry"
+SERVICE_WORKLOAD: Final = "workload"
+SERVICE_PROFILER: Final = "profiler"
+SERVICE_SUPERVISOR: Final = "supervisor"
 
 # Attributes of resources, spans and metric points.
 SERVICE_NAME: Final = "service.name"

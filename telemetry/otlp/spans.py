@@ -65,8 +65,9 @@ class SpanMaker:
             spans.append(self._child(record, context, stage, self._resource, self._node, batch))
         for remote in record.remote[:STAGE_SPANS_MAX]:
             node = f"node-{remote.node}"
-            # Our own stages were stamped by the clock already; only their batch was news.
-            if node == self._node and remote.stage in own:
+            # Our own stages were stamped by the clock already; only their batch was news. And
+            # a stage that never began (a follower that was away) is no span.
+            if (node == self._node and remote.stage in own) or remote.start_ns <= 0:
                 continue
             resource = self._resource_of(remote)
             batch = {names.BATCH_ID: remote.batch_id}

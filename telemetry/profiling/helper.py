@@ -6,9 +6,11 @@ outside; the registered one is used only if its start time still matches, so a r
 traced. Callers are known by the kernel's word for who is at the other end of the socket.
 
 One JSON object a line in, one a line out, in order:
-{"op": "profile", "name": "node-1", "seconds": 10, "rate_hz": 100} ->
-{"ok": true, "collapsed": ..., "samples": ..., "pause_percent": ..., ...} or
-{"ok": false, "error": ..., "code": ...}.
+{"op": "capture", "target": "node-1", "seconds": 10, "rate_hz": 100} ->
+{"collapsed": ..., "samples": ..., "pause_percent": ..., ...} or
+{"error": ..., "code": ..., "again": whether the same request may do better later}.
+"profile" and "name" are understood for "capture" and "target". A caller that closes its socket
+ends its capture.
 """
 
 from __future__ import annotations
@@ -25,7 +27,7 @@ from collections.abc import Mapping
 from pathlib import Path
 from typing import Final
 
-from telemetry import logs
+from telemetry import logs, names
 from telemetry.config import Settings
 from telemetry.profiling import pyspy
 from telemetry.profiling.pyspy import ProfileFailed
@@ -48,6 +50,11 @@ class Denied(Exception):
         super().__init__(message)
         self.code = code
         self.message = message
+
+    def answer(self) -> dict[str, object]:
+        """The refusal as it goes out."""
+        again = self.code in ("busy", "no_registry", "target_gone", "profile_failed")
+        return {"error": self.message, "code": self.code, "again": again}
 
 
 def start_time_ticks(pid: int) -> int:
@@ -110,34 +117,43 @@ class Profiler:
         self._connections_count += 1
         try:
             if self._connections_count > CONNECTIONS_MAX:
-                await _reply(writer, _error(Denied("busy", "too many connections")))
+                await _reply(writer, Denied("busy", "too many connections").answer())
             elif not _may_ask(writer):
-                await _reply(writer, _error(Denied("forbidden", "another user's process")))
+                await _reply(writer, Denied("forbidden", "another user's process").answer())
             else:
                 await self._talk(reader, writer)
-        except (ConnectionError, asyncio.IncompleteReadError):
+        except Denied as denied:
+            await _reply(writer, denied.answer())
+        except ConnectionError:
             log.info("the caller left before the answer")
         finally:
             self._connections_count -= 1
             writer.close()
 
     async def _talk(self, reader: asyncio.StreamReader, writer: asyncio.StreamWriter) -> None:
-        while True:
+        line = await _line(reader)
+        while line:
+            answering = asyncio.create_task(self._answer_or_refuse(line))
+            next_line = asyncio.create_task(_line(reader))
             try:
-                line = await reader.readline()
-            except ValueError:
-                text = f"a line has at most {LINE_BYTES_MAX} bytes"
-                await _reply(writer, _error(Denied("bad_request", text)))
-                return
-            if not line:
-                return
-            try:
-                answer = await self.answer(line)
-            except Denied as denied:
-                answer = _error(denied)
-            except ProfileFailed as failed:
-                answer = _error(Denied("profile_failed", str(failed)))
-            await _reply(writer, answer)
+                await asyncio.wait((answering, next_line), return_when=asyncio.FIRST_COMPLETED)
+                if next_line.done() and not next_line.result():
+                    return
+                await _reply(writer, await answering)
+                line = await next_line
+            finally:
+                # Whoever asked has gone, or we have answered: either way nothing goes on.
+                answering.cancel()
+                next_line.cancel()
+                await asyncio.gather(answering, next_line, return_exceptions=True)
+
+    async def _answer_or_refuse(self, line: bytes) -> dict[str, object]:
+        try:
+            return await self.answer(line)
+        except Denied as denied:
+            return denied.answer()
+        except ProfileFailed as failed:
+            return Denied("profile_failed", str(failed)).answer()
 
     async def answer(self, line: bytes) -> dict[str, object]:
         """Serve one request line."""
@@ -145,11 +161,11 @@ class Profiler:
             request = json.loads(line)
         except ValueError:
             raise Denied("bad_request", "a line is one JSON object") from None
-        if not isinstance(request, dict) or request.get("op") != "profile":
-            raise Denied("bad_request", 'op: "profile" is all there is')
-        name = request.get("name")
+        if not isinstance(request, dict) or request.get("op") not in ("capture", "profile"):
+            raise Denied("bad_request", 'op: "capture" is all there is')
+        name = request.get("target", request.get("name"))
         if not isinstance(name, str) or not name:
-            raise Denied("bad_request", "name: a registered name")
+            raise Denied("bad_request", "target: a registered name")
         seconds = _whole(request, "seconds", 10, pyspy.SECONDS_MAX)
         rate_hz = _whole(request, "rate_hz", 100, pyspy.RATE_HZ_MAX)
         pid = resolve(self._registry, name)
@@ -171,7 +187,6 @@ class Profiler:
             self._running.discard(name)
         log.info("profile taken", extra={"target": name, "samples": profile.sample_count})
         return {
-            "ok": True,
             "target": name,
             "pid": pid,
             "started_ms": started_ms,
@@ -191,8 +206,11 @@ def _may_ask(writer: asyncio.StreamWriter) -> bool:
     return user_id in (os.getuid(), 0)
 
 
-def _error(denied: Denied) -> dict[str, object]:
-    return {"ok": False, "error": denied.message, "code": denied.code}
+async def _line(reader: asyncio.StreamReader) -> bytes:
+    try:
+        return await reader.readline()
+    except ValueError:
+        raise Denied("bad_request", f"a line has at most {LINE_BYTES_MAX} bytes") from None
 
 
 async def _reply(writer: asyncio.StreamWriter, answer: Mapping[str, object]) -> None:
@@ -215,7 +233,7 @@ async def serve(settings: Settings) -> None:
 def main() -> None:
     """Serve as configured by the environment."""
     settings = Settings.from_environment()
-    logs.configure("holdfast-profiler", "profiler")
+    logs.configure(names.SERVICE_PROFILER, "profiler")
     asyncio.run(serve(settings))
 
 
