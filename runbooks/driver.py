@@ -12,6 +12,9 @@ import time
 import zlib
 from collections.abc import Callable
 
+from opentelemetry import trace
+from opentelemetry.trace import StatusCode
+
 from runbooks import clock, journal, limits
 from runbooks.engine import executor, machine
 from runbooks.engine.executor import AttemptTaken, StepContext
@@ -22,6 +25,7 @@ from runbooks.kinds import ACTIONS, KINDS
 from runbooks.models import Run
 
 logger = logging.getLogger(__name__)
+tracer = trace.get_tracer("runbooks")
 
 # A run settles in two looks (an attempt lost, then the run ended); more means that others move it.
 _LOOKS_MAX = 8
@@ -69,7 +73,11 @@ def _attempt(claim: Claim) -> AttemptState:
     run = Run.objects.get(pk=claim.run_id)
     action = ACTIONS[run.kind, claim.step_name]
     try:
-        performed = executor.perform(action, _context(run, claim))
+        with tracer.start_as_current_span(f"perform {claim.step_name}") as span:
+            span.set_attribute("holdfast.attempt", claim.attempt_number)
+            performed = executor.perform(action, _context(run, claim))
+            if performed.state is not AttemptState.DONE:
+                span.set_status(StatusCode.ERROR, performed.reason)
     except AttemptTaken:
         logger.info("an attempt was taken away while it ran", extra={"run_id": run.pk})
         return AttemptState.CANCELLED

@@ -15,7 +15,7 @@ from typing import Any
 from celery import current_app
 from django.core.management.base import BaseCommand
 
-from runbooks import bell, limits
+from runbooks import bell, limits, worker_trace
 from runbooks.worker_beat import BeatStep
 
 CONCURRENCY_DEFAULT = 2
@@ -45,6 +45,7 @@ class Command(BaseCommand):
             worker_cancel_long_running_tasks_on_connection_loss=False,
         )
         current_app.steps["consumer"].add(BeatStep)
+        worker_trace.connect()
         worker = current_app.Worker(
             concurrency=options["concurrency"],
             pool="prefork",
