@@ -90,7 +90,7 @@ class JsonFormatter(logging.Formatter):
         return json.dumps(document, ensure_ascii=False)
 
 
-class ShippingHandler(logging.Handler):
+class Shipping(logging.Handler):
     """Hands lines to the exporter. What it can't take is counted there."""
 
     def __init__(
@@ -118,7 +118,7 @@ def configure(
     to_stream.setFormatter(JsonFormatter(service, node, trace_id))
     handlers: list[logging.Handler] = [to_stream]
     if ship is not None:
-        handlers.append(ShippingHandler(ship, trace_id))
+        handlers.append(Shipping(ship, trace_id))
     root = logging.getLogger()
     for old in list(root.handlers):
         root.removeHandler(old)
