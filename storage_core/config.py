@@ -31,6 +31,8 @@ __all__ = [
     "CACHE_SIZE_BYTES",
     "PARK_MS_MAX",
     "EXIT_DISK_FAILED",
+    "EXIT_FOUND_WRONG",
+    "EXIT_REFUSED",
     "BEAT_INTERVAL_MS",
     "BEAT_MISSING_MS",
     "SOCKET_PATH_BYTES_MAX",
@@ -68,6 +70,12 @@ PARK_MS_MAX: Final = 5_000
 
 EXIT_DISK_FAILED: Final = 70
 """Exit code of a node whose write or flush failed; it acknowledges nothing after."""
+
+EXIT_FOUND_WRONG: Final = 71
+"""Exit code of a node that failed one of its own assertions: better silent than wrong."""
+
+EXIT_REFUSED: Final = 78
+"""Exit code of a node whose home, data or settings don't fit; a restart alone won't help."""
 
 BEAT_INTERVAL_MS: Final = 100
 """How often a node tells the supervisor that it lives; ten small datagrams a second."""

@@ -8,9 +8,10 @@ are told that it is a loop. A minute of life clears the record.
 from __future__ import annotations
 
 import signal
+from collections.abc import Mapping
 from typing import Final
 
-from storage_core.config import EXIT_DISK_FAILED
+from storage_core.config import EXIT_DISK_FAILED, EXIT_FOUND_WRONG, EXIT_REFUSED
 
 FIRST_DELAY_S: Final = 0.5
 DELAY_S_MAX: Final = 30.0
@@ -19,6 +20,12 @@ DISK_DELAY_S_MIN: Final = 5.0
 
 FORGIVEN_AFTER_S: Final = 60.0
 LOOP_ENDS_MIN: Final = 4
+
+REASONS: Final[Mapping[int, str]] = {
+    EXIT_DISK_FAILED: "its disk failed",
+    EXIT_FOUND_WRONG: "it found itself in the wrong",
+    EXIT_REFUSED: "it can't use its home or its settings",
+}
 
 
 def restart_delay_s(*, ends: int, exit_code: int | None, at_once: bool) -> float:
@@ -33,8 +40,8 @@ def describe_end(exit_code: int | None) -> str:
     """An exit code in words."""
     if exit_code is None:
         return "ended"
-    if exit_code == EXIT_DISK_FAILED:
-        return f"ended because its disk failed (exit {EXIT_DISK_FAILED})"
+    if exit_code in REASONS:
+        return f"ended because {REASONS[exit_code]} (exit {exit_code})"
     if exit_code < 0:
         return f"was ended by signal {-exit_code} ({signal.strsignal(-exit_code)})"
     return f"ended with exit code {exit_code}"

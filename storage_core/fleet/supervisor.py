@@ -194,8 +194,10 @@ class Supervisor:
         )
         plan = describe_restart(ends=watched.ends, delay_s=delay_s)
         self.say(f"  {part.name:<10} {describe_end(process.exit_code)}; {plan}")
-        if process.exit_code is not None and process.exit_code > 0:
-            self.say(last_lines(self.log(part.name), 3))
+        last_words = last_lines(self.log(part.name), 3)
+        if (process.exit_code or 0) > 0 and last_words != watched.last_words:
+            self.say(last_words)
+            watched.last_words = last_words
         watched.hurry.clear()
         try:
             async with asyncio.timeout(delay_s):

@@ -34,6 +34,8 @@ class WatchedPart:
         self.ends = 0
         self.restarts = 0
         self.since_ms = 0
+        self.last_words = ""
+        """The end of its log as people were last shown it."""
         self.pause_timer: asyncio.TimerHandle | None = None
 
     @property
