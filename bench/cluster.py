@@ -6,6 +6,7 @@ is free at the moment, and every process that was started is ended, whatever hap
 
 from __future__ import annotations
 
+import contextlib
 import http.client
 import json
 import os
@@ -28,6 +29,7 @@ PORT_FIRST, PORT_LAST = 21_000, 31_000
 READY_S_MAX = 60.0
 POLL_S = 0.02
 NODE_COUNT = 3
+BACKLOG = 1024
 
 
 def free_port_base() -> int:
@@ -75,7 +77,7 @@ class Cluster:
             door = socket.socket()
             door.setsockopt(socket.SOL_SOCKET, socket.SO_REUSEPORT, 1)
             door.bind(("127.0.0.1", self.settings.blob_port))
-            door.listen(1024)
+            door.listen(BACKLOG)
             self._doors.append(door)
         for node in range(NODE_COUNT):
             self.start(node)
@@ -113,6 +115,7 @@ class Cluster:
     def start(self, node: int, wrapper: tuple[str, ...] = ()) -> None:
         """Start one node, maybe under `wrapper` (strace, say)."""
         door = self._doors[node]
+        door.listen(BACKLOG)
         with open(self.home / "logs" / f"node-{node}.log", "ab") as log:
             self.nodes[node] = subprocess.Popen(
                 [*wrapper, sys.executable, str(ROOT / "manage.py"), "node", str(node)],
@@ -125,12 +128,14 @@ class Cluster:
             )
 
     def kill(self, node: int) -> None:
-        """`kill -9`, and wait until it's gone."""
+        """`kill -9`, wait until it's gone, and close its share of the door as `up` would."""
         process = self.nodes[node]
         if process is not None:
             process.send_signal(signal.SIGKILL)
             process.wait()
             self.nodes[node] = None
+            with contextlib.suppress(OSError):  # it had left the door by itself
+                self._doors[node].shutdown(socket.SHUT_RD)
 
     def statuses(self) -> list[NodeStatus | None]:
         """Every node's status; None for one that doesn't answer."""

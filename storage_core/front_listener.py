@@ -1,9 +1,9 @@
 """This node's share of the front door: accept while it should, fall silent when told.
 
-The supervisor made the socket and keeps a copy; it shuts it down when the node leads, is stopped
-or is dead, and listens again when the node serves. A shut down listener is readable for ever and
-accepts nothing, so the reader goes as soon as accept says so, and a slow check brings it back; a
-follower that finds itself deaf listens again by itself, in case nobody is there to do it.
+The supervisor made the socket and keeps a copy, which it shuts down when the node is stopped or
+dead. A living node does it by itself: a leader leaves, a follower listens again. Both ends may act
+on the one socket, in any order, because all that counts is its state, looked at ten times a second.
+A shut down listener is readable for ever and accepts nothing, so its reader goes with it.
 
 Read next: docs/adr, "The leader leaves the front door".
 """
@@ -58,9 +58,12 @@ class FrontListener:
             return
         self._loop.call_later(CHECK_S, self._check)
         listens = self._sock.getsockopt(socket.SOL_SOCKET, socket.SO_ACCEPTCONN) == 1
-        if not listens and self._should_listen():
-            self._sock.listen(BACKLOG)
-            listens = True
+        if listens != self._should_listen():
+            if listens:
+                self._sock.shutdown(socket.SHUT_RD)
+            else:
+                self._sock.listen(BACKLOG)
+            listens = not listens
         if listens and not self._is_reading:
             self._is_reading = True
             self._loop.add_reader(self._sock.fileno(), self._accept)

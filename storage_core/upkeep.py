@@ -15,14 +15,7 @@ from concurrent.futures import ThreadPoolExecutor
 from time import monotonic_ns, time_ns
 from typing import TYPE_CHECKING
 
-from storage_core.catalog.commands import (
-    UNCOMMITTED_EXPIRY_MS,
-    UPLOAD_EXPIRY_MS,
-    Command,
-    ExpireUploads,
-    Move,
-    Reap,
-)
+from storage_core.catalog.commands import Command, Move
 from storage_core.errors import DamagedBody, FatalDisk, StoreError
 from storage_core.io.checksum import crc64
 from storage_core.log import gc
@@ -42,7 +35,7 @@ INDEX_FLUSH_S = 20.0
 WATERMARK_S = 2.0
 CLEAN_S = 2.0
 """At most 4 MiB of live bodies are moved per round: a few percent of a disk's bandwidth."""
-EXPIRE_S = 60.0
+HOUSEKEEPING_S = 5.0
 SUBMIT_US_MAX = 5_000_000
 log = logging.getLogger(__name__)
 
@@ -95,8 +88,8 @@ class Upkeep:
             return
         if self._is_due("clean", now_s, CLEAN_S):
             await self._clean(loop)
-        if self._is_due("expire", now_s, EXPIRE_S):
-            await self._expire()
+        if self._is_due("housekeeping", now_s, HOUSEKEEPING_S):
+            await self._keep_house()
 
     def _is_due(self, what: str, now_s: float, every_s: float) -> bool:
         if now_s - self._last.get(what, 0.0) < every_s:
@@ -190,13 +183,10 @@ class Upkeep:
             return False
         return await self._submit(command, body, extent.crc)
 
-    async def _expire(self) -> None:
-        now_ms = time_ns() // 1_000_000
-        command = ExpireUploads(now_ms - UPLOAD_EXPIRY_MS, now_ms - UNCOMMITTED_EXPIRY_MS)
-        if self._opened.catalog.has_expired(command):
+    async def _keep_house(self) -> None:
+        command = self._opened.catalog.housekeeping(time_ns() // 1_000_000)
+        if command is not None:
             await self._submit(command, b"", 0)
-        if self._opened.catalog.has_garbage():
-            await self._submit(Reap(), b"", 0)
 
     async def _submit(self, command: Command, body: bytes, body_crc: int) -> bool:
         deadline_us = monotonic_ns() // 1000 + SUBMIT_US_MAX
