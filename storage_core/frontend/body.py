@@ -38,9 +38,6 @@ class Budget:
     def is_full(self) -> bool:
         return self.taken_bytes >= self._bytes_max
 
-    def take(self, size: int) -> None:
-        self.taken_bytes += size
-
     def give_back(self, size: int) -> None:
         self.taken_bytes -= size
         assert self.taken_bytes >= 0, "a byte is given back once"
@@ -56,8 +53,8 @@ class Body:
     """What has arrived of one body. Filled by the connection, emptied by one reader."""
 
     __slots__ = (
-        "_budget", "_on_room", "_pieces", "_waiter", "buffered_bytes", "ended", "error",
-        "received_bytes",
+        "_budget", "_held_bytes", "_on_room", "_pieces", "_waiter", "buffered_bytes", "ended",
+        "error", "received_bytes",
     )  # fmt: skip
 
     def __init__(self, budget: Budget, on_room: Callable[[], None]) -> None:
@@ -65,17 +62,21 @@ class Body:
         self._on_room = on_room
         self._pieces: deque[bytes] = deque()
         self._waiter: asyncio.Future[None] | None = None
+        # Taken from the budget and not yet given back.
+        self._held_bytes = 0
         self.buffered_bytes = 0
         self.received_bytes = 0
         self.ended = False
         self.error: Exception | None = None
 
     def feed(self, data: bytes) -> None:
+        size = len(data)
         self._pieces.append(data)
-        self.buffered_bytes += len(data)
-        self.received_bytes += len(data)
-        self._budget.take(len(data))
-        if self.buffered_bytes >= CHUNK_BYTES or self._budget.is_full:
+        self.buffered_bytes += size
+        self.received_bytes += size
+        self._held_bytes += size
+        self._budget.taken_bytes += size
+        if self._waiter is not None and (self.is_over or self._budget.is_full):
             self._wake()
 
     def end(self) -> None:
@@ -83,45 +84,70 @@ class Body:
         self._wake()
 
     def fail(self, error: Exception) -> None:
+        """No more will come, and why. A body that is whole can't fail any more."""
         if not self.ended:
             self.error = error
             self._wake()
 
     @property
     def is_over(self) -> bool:
+        """Whether the connection should stop reading for a while."""
         return self.buffered_bytes >= BUFFERED_BYTES_MAX
 
     def drop(self) -> None:
         """Forget what is buffered: nobody will read it."""
-        dropped, self.buffered_bytes = self.buffered_bytes, 0
+        size, self.buffered_bytes = self.buffered_bytes, 0
         self._pieces.clear()
-        if dropped:
-            self._budget.give_back(dropped)
+        self.give_back(size)
+
+    def give_back(self, size: int) -> None:
+        """`size` bytes that were read are replicated, or of no use."""
+        size = min(size, self._held_bytes)
+        if size:
+            self._held_bytes -= size
+            self._budget.give_back(size)
+
+    def settle(self) -> None:
+        """The request is answered: whatever is still held is of no use."""
+        if self._held_bytes:
+            self.drop()
+            self.give_back(self._held_bytes)
 
     def take_all(self) -> bytes:
-        """The whole of a body that has ended; its bytes stay in the budget until given back."""
+        """The whole of a body that has ended, still held until the request is settled."""
         assert self.ended, "only a whole body is taken at once"
-        pieces, self.buffered_bytes = self._pieces, 0
-        data = pieces[0] if len(pieces) == 1 else b"".join(pieces)
-        self._pieces = deque()
-        return data
+        pieces, self._pieces = self._pieces, deque()
+        self.buffered_bytes = 0
+        return pieces[0] if len(pieces) == 1 else b"".join(pieces)
 
     async def read(self, size: int) -> bytes:
         """Up to `size` bytes; fewer at the end or under a full budget, none only at the end.
 
-        What is returned stays in the budget: the reader gives it back when it is replicated.
+        The reader gives back what it got when that is replicated.
         """
         while self.buffered_bytes < size and not self.ended:
             if self.error is not None:
                 raise self.error
-            if self._budget.is_full and self.buffered_bytes:
+            if not self._budget.is_full:
+                await self._more()
+            elif self.buffered_bytes:
                 break
-            self._waiter = asyncio.get_running_loop().create_future()
-            self._on_room()
-            await self._waiter
+            else:
+                await self._room_in_budget()
         data = self._cut(size)
-        self._on_room()
+        if not self.is_over and not self._budget.is_full:
+            self._on_room()
         return data
+
+    async def _more(self) -> None:
+        self._waiter = asyncio.get_running_loop().create_future()
+        self._on_room()
+        await self._waiter
+
+    async def _room_in_budget(self) -> None:
+        self._waiter = asyncio.get_running_loop().create_future()
+        self._budget.when_free(self._wake)
+        await self._waiter
 
     def _cut(self, size: int) -> bytes:
         pieces = self._pieces

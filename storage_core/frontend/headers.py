@@ -220,9 +220,8 @@ def blob_properties(headers: Headers, *, body_type: bool) -> BlobProperties:
         return headers.get(name, otherwise) if body_type else otherwise
 
     return BlobProperties(
-        _printable(
-            headers, b"x-ms-blob-content-type", default(b"content-type")
-        ) or "application/octet-stream",
+        _printable(headers, b"x-ms-blob-content-type", default(b"content-type"))
+        or "application/octet-stream",
         _printable(headers, b"x-ms-blob-content-encoding", default(b"content-encoding")),
         _printable(headers, b"x-ms-blob-content-language", default(b"content-language")),
         content_md5(headers, b"x-ms-blob-content-md5"),

@@ -6,13 +6,14 @@ or is told to. One exchange is answered at a time; later ones of a pipelining cl
 `_queue` with reading paused, so that what waits is bounded by one read of the socket.
 
 What holds: an error on one connection ends that connection only. Every way in from the event loop
-goes through a guard. Nothing after a malformed message is believed, but what was asked before it
+goes through a guard. Nothing after a malformed message is believed; what was asked before it
 is answered first.
 """
 
 from __future__ import annotations
 
 import asyncio
+import functools
 import logging
 from collections import deque
 from collections.abc import Callable
@@ -27,6 +28,7 @@ from telemetry.tracing import StageClock
 
 if TYPE_CHECKING:
     from storage_core.frontend.front import FrontEnd
+    from storage_core.frontend.responder import Responder
 
 log = logging.getLogger(__name__)
 
@@ -46,9 +48,10 @@ class Connection(asyncio.Protocol):
     """One client. Owned by its transport; the front end keeps it in a set for the sweeps."""
 
     __slots__ = (
-        "_current", "_drained", "_head_only", "_header_bytes", "_in_head", "_input_ended", "_last", "_parser",
-        "_paused", "_queue", "_raw", "_read_bytes", "_start", "_swallowed_bytes", "_transport", "_url",
-        "closed", "front", "leaving", "loopback", "loopback_only", "phase", "since_s",
+        "_current", "_drained", "_head_only", "_header_bytes", "_in_head", "_input_ended",
+        "_last", "_parser", "_paused", "_queue", "_raw", "_read_bytes", "_start",
+        "_swallowed_bytes", "_transport", "_url", "closed", "front", "leaving", "loopback",
+        "loopback_only", "phase", "since_s",
     )  # fmt: skip
 
     def __init__(
@@ -197,7 +200,7 @@ class Connection(asyncio.Protocol):
 
     # -- for the exchange -------------------------------------------------------------------
 
-    def write(self, data: bytes) -> None:
+    def write(self, data: bytes | memoryview) -> None:
         if not self.closed and self._transport is not None:
             self._transport.write(data)
 
@@ -226,7 +229,18 @@ class Connection(asyncio.Protocol):
             if not self._paused and self._transport is not None and not self.closed:
                 self._transport.resume_reading()
 
-    def finished(self, exchange: Exchange) -> None:
+    def pause_body(self) -> None:
+        self.pause(BUFFERED)
+
+    def resume_body(self) -> None:
+        self.resume(BUFFERED)
+
+    def wait_for_budget(self) -> None:
+        """Read on when there is room for one more body."""
+        self.pause(BUDGET)
+        self.front.budget.when_free(functools.partial(self.resume, BUDGET))
+
+    def finished(self, exchange: Responder) -> None:
         """`exchange` is answered. Go on with the next, or close as it said."""
         assert exchange is self._current, "answers leave in the order of the questions"
         if self.closed:
@@ -280,9 +294,14 @@ class Connection(asyncio.Protocol):
                 self.abort()
         elif not exchange.body.ended and not self._paused:
             if late_s > limits.body_idle_s:
-                self._too_slow_body(exchange)
+                self._too_slow_body(exchange, limits.body_idle_s)
+            elif (
+                not exchange.is_streaming
+                and now_s - exchange.clock.start_ns / 1e9 > limits.whole_body_s
+            ):
+                self._too_slow_body(exchange, limits.whole_body_s)
 
-    def drain_then_close(self) -> None:
+    def close_if_idle(self) -> None:
         """The server stops: an idle connection goes now, a busy one after its answer."""
         if self._current is None and self._transport is not None and not self.closed:
             self._transport.close()
@@ -294,8 +313,8 @@ class Connection(asyncio.Protocol):
         while self._queue and self._current is None and not self.closed:
             exchange = self._current = self._queue.popleft()
             exchange.begin()
-            if exchange.body.ended and not exchange.answered:
-                exchange.run_if_whole()
+            if exchange.body.ended:
+                exchange.run_operation()
         if not self._queue:
             self.resume(QUEUED)
         if self._current is None:
@@ -360,9 +379,9 @@ class Connection(asyncio.Protocol):
         limit = self.front.limits.header_bytes_max
         self.refuse_unread(malformed("The request head is over %d bytes." % limit, status=431))
 
-    def _too_slow_body(self, exchange: Exchange) -> None:
+    def _too_slow_body(self, exchange: Exchange, limit_s: float) -> None:
         self._end_input()
-        exchange.fail(_too_slow("request body", self.front.limits.body_idle_s))
+        exchange.fail(_too_slow("request body", limit_s))
 
     def _wake_writer(self) -> None:
         waiter, self._drained = self._drained, None

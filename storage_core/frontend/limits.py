@@ -15,7 +15,17 @@ MIB = 1024 * KIB
 # the rules we know, because an SDK that is refused for its age can do nothing about it.
 VERSION_MIN = "2019-12-12"
 
-CONNECTION_COUNT_MAX_DEFAULT = 4096
+# An XML body: a block list of 50,000 ids of 64 bytes in base64 needs about 6 MiB.
+DOCUMENT_BYTES_MAX = 8 * MIB
+# XML above this is parsed on a thread, to keep the loop's slices under 5 ms.
+DOCUMENT_INLINE_BYTES_MAX = 32 * KIB
+
+# An answer up to this size is joined to its head: copying it costs less than a second system call.
+ONE_WRITE_BYTES_MAX = 64 * KIB
+# A read up to this size is answered without a task if all of it is in memory.
+AT_ONCE_BYTES_MAX = 512 * KIB
+# How much of a blob's extents a reader holds: 2,048 chunks.
+PIECE_WINDOW_BYTES = 512 * MIB
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -27,6 +37,8 @@ class Limits:
     header_s: float = 10.0
     # No byte of a body for this long, while we would have read it.
     body_idle_s: float = 30.0
+    # A body that is kept until it's whole (at most 256 KiB, or a document) comes within this.
+    whole_body_s: float = 60.0
     # A reader that takes no byte of an answer for this long.
     write_idle_s: float = 60.0
     # SDK pools keep connections; one closed under a pooled client may cost it a 15 s retry.
@@ -35,14 +47,10 @@ class Limits:
     linger_s: float = 2.0
     # A refused body up to this size is swallowed and the connection lives on.
     swallow_bytes_max: int = MIB
-    connection_count_max: int = CONNECTION_COUNT_MAX_DEFAULT
+    connection_count_max: int = 4096
     # Body bytes of one upload that are received and not yet replicated, and of all together.
     upload_window_bytes: int = 2 * MIB
     unreplicated_bytes_max: int = 64 * MIB
-    # An XML body: a block list of 50,000 ids of 64 bytes in base64 needs about 6 MiB.
-    document_bytes_max: int = 8 * MIB
-    # XML above this is parsed on a thread, to keep the loop's slices under 5 ms.
-    document_inline_bytes_max: int = 32 * KIB
     # A pause of the writer before we read more of a blob from the store.
     write_buffer_bytes: int = 512 * KIB
     # How long a request may wait for the store, if the client names no shorter `timeout`.

@@ -37,9 +37,15 @@ TABLE: Final[dict[str, tuple[int, str]]] = {
         "by the server.",
     ),
     "EmptyMetadataKey": (400, "The key for one of the metadata key-value pairs is empty."),
-    "InternalError": (500, "Server encountered an internal error. Please try again after some time."),
+    "InternalError": (
+        500,
+        "Server encountered an internal error. Please try again after some time.",
+    ),
     "InvalidBlobOrBlock": (400, "The specified blob or block content is invalid."),
-    "InvalidBlockId": (400, "The specified block ID is invalid. The block ID must be Base64-encoded."),
+    "InvalidBlockId": (
+        400,
+        "The specified block ID is invalid. The block ID must be Base64-encoded.",
+    ),
     "InvalidBlockList": (400, "The specified block list is invalid."),
     "InvalidCrc64": (400, "The CRC64 value specified in the request is invalid."),
     "InvalidHeaderValue": (
@@ -68,6 +74,7 @@ TABLE: Final[dict[str, tuple[int, str]]] = {
         400,
         "The value for one of the XML nodes is not in the correct format.",
     ),
+    "LeaseNotPresentWithBlobOperation": (412, "There is currently no lease on the blob."),
     "Md5Mismatch": (
         400,
         "The MD5 value specified in the request did not match with the MD5 value calculated by "
@@ -93,7 +100,12 @@ TABLE: Final[dict[str, tuple[int, str]]] = {
     "OutOfRangeInput": (400, "One of the request inputs is out of range."),
     "OutOfRangeQueryParameterValue": (
         400,
-        "One of the query parameters specified in the request URI is outside the permissible range.",
+        "One of the query parameters specified in the request URI is outside the permissible "
+        "range.",
+    ),
+    "PublicAccessNotPermitted": (
+        409,
+        "Public access is not permitted on this storage account.",
     ),
     "RequestBodyTooLarge": (
         413,

@@ -1,0 +1,74 @@
+"""Header lines that several answers share.
+
+A line is built from values that were checked when they came in, so that nothing stored can end a
+line or start another one.
+"""
+
+from __future__ import annotations
+
+from base64 import b64encode
+from typing import TYPE_CHECKING, Final
+
+from storage_core.frontend.headers import crc64_text, http_date
+
+if TYPE_CHECKING:
+    from storage_core.catalog.commands import Metadata, Outcome
+    from storage_core.catalog.rows import BlobRow
+
+GROUP_ID: Final = 1
+_OPTIONAL: Final = (
+    ("content_encoding", "Content-Encoding"),
+    ("content_language", "Content-Language"),
+    ("cache_control", "Cache-Control"),
+    ("content_disposition", "Content-Disposition"),
+)
+
+
+def receipt(outcome: Outcome, crc: int | None = None) -> str:
+    """What a client can later hold us to: the place of its write in the log, and its checksum."""
+    place = "group=%d;term=%d;index=%d" % (GROUP_ID, outcome.term, outcome.index)
+    if crc is not None:
+        place += ";crc64=" + crc64_text(crc)
+    return "x-ms-holdfast-receipt: %s\r\n" % place
+
+
+def versioned(etag: str, last_modified_ms: int) -> str:
+    return "ETag: %s\r\nLast-Modified: %s\r\n" % (etag, http_date(last_modified_ms // 1000))
+
+
+def written(outcome: Outcome, crc: int | None = None) -> str:
+    """The lines of every successful write that left something behind."""
+    lines = versioned(outcome.etag, outcome.last_modified_ms)
+    if crc is not None:
+        lines += "x-ms-content-crc64: %s\r\n" % crc64_text(crc)
+    return "%sx-ms-request-server-encrypted: false\r\n%s" % (lines, receipt(outcome, crc))
+
+
+def metadata(pairs: Metadata) -> str:
+    return "".join(["x-ms-meta-%s: %s\r\n" % pair for pair in pairs])
+
+
+def md5_text(digest: bytes) -> str:
+    return b64encode(digest).decode()
+
+
+def blob(row: BlobRow) -> str:
+    """What GET and HEAD of a blob both say."""
+    properties = row.properties
+    lines = (
+        "Content-Type: %s\r\n%sAccept-Ranges: bytes\r\nx-ms-creation-time: %s\r\n"
+        "x-ms-blob-type: BlockBlob\r\nx-ms-lease-status: unlocked\r\n"
+        "x-ms-lease-state: available\r\nx-ms-server-encrypted: false\r\n"
+        % (
+            properties.content_type,
+            versioned(row.etag, row.last_modified_ms),
+            http_date(row.created_ms // 1000),
+        )
+    )
+    for field, name in _OPTIONAL:
+        value = getattr(properties, field)
+        if value:
+            lines += "%s: %s\r\n" % (name, value)
+    if row.metadata:
+        lines += metadata(row.metadata)
+    return lines
