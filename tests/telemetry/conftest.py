@@ -1,0 +1,36 @@
+from __future__ import annotations
+
+from collections.abc import Iterator
+
+import pytest
+
+from telemetry.config import Settings
+from tests.telemetry.live import TelemetryProcess
+
+
+@pytest.fixture
+def settings(tmp_path):
+    return Settings.from_environment({"HOLDFAST_HOME": str(tmp_path)})
+
+
+@pytest.fixture(scope="session")
+def shared_process(tmp_path_factory) -> Iterator[TelemetryProcess]:
+    """One process for all tests that don't hurt it."""
+    process = TelemetryProcess(tmp_path_factory.mktemp("telemetry"))
+    process.wait_open()
+    yield process
+    assert process.stop() == 0
+
+
+@pytest.fixture
+def own_process(tmp_path) -> Iterator[TelemetryProcess]:
+    """A process to kill and start again."""
+    process = TelemetryProcess(tmp_path)
+    yield process
+    process.kill()
+
+
+@pytest.fixture(scope="session")
+def settings_free(tmp_path_factory):
+    """Settings for property tests, which may share them."""
+    return Settings.from_environment({"HOLDFAST_HOME": str(tmp_path_factory.mktemp("home"))})
