@@ -27,6 +27,7 @@ METADATA_BYTES_MAX = 8 * KIB
 BLOCK_ID_BYTES_MAX = 64
 BLOCK_COUNT_MAX = 50_000
 UNCOMMITTED_COUNT_MAX = 100_000
+METADATA_COUNT_MAX = METADATA_BYTES_MAX // 2
 PUT_BLOB_BYTES_MAX = 5000 * MIB
 BLOCK_BYTES_MAX = 4000 * MIB
 ACCESS_POLICY_COUNT_MAX = 5
@@ -273,7 +274,7 @@ class Outcome(NamedTuple):
     """
 
     code: str
-    index: int
+    index: int  # type: ignore[assignment]  # hides tuple.index, which nobody calls
     term: int
     etag: str
     last_modified_ms: int
