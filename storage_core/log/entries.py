@@ -78,13 +78,8 @@ class LogWrite(NamedTuple):
     body_bytes: int
 
 
-class _Pending(NamedTuple):
-    """A record that is laid out and not yet handed out."""
-
-    position: Position
-    head: bytes
-    body: bytes
-    padding: int
+# A record that is laid out and not yet handed out: where it goes, header and meta, body, padding.
+_Pending = Tuple[Position, bytes, bytes, bytes]
 
 
 class EntryLog:
@@ -165,18 +160,20 @@ class EntryLog:
         The caller has verified every `body_crc`: a record with a wrong one would be damage later.
         """
         table = self.table
+        index, _, end, prev_crc = table.end
         for entry in entries:
-            end = table.end
-            assert entry.index == end.index + 1, (entry.index, end.index)
+            index += 1
+            assert entry.index == index, (entry.index, index)
             size_bytes = record_size(len(entry.meta), len(entry.body))
-            position = place(end.position, size_bytes, self.segment_bytes)
-            head, record_crc, padding = encode_record(
-                entry, position, end.record_crc, self.identity, self._crc64
+            position = place(end, size_bytes, self.segment_bytes)
+            head, prev_crc, padding = encode_record(
+                entry, position, prev_crc, self.identity, self._crc64
             )
-            table.append(entry.term, position, size_bytes, record_crc)
-            self._pending.append(_Pending(position, head, entry.body, padding))
-            self._cache[entry.index] = entry
+            table.append(entry.term, position, size_bytes, prev_crc)
+            self._pending.append((position, head, entry.body, _PADDING[padding]))
+            self._cache[index] = entry
             self._cache_bytes += size_bytes
+            end = Position(position.segment_seq, position.offset + size_bytes)
         self._evict()
 
     def truncate(self, from_index: int) -> None:
@@ -237,24 +234,17 @@ class EntryLog:
         first_index = self._pending_first
         end = self.table.point_at(first_index - 1).position
         writes: List[SegmentWrite] = []
-        run: Optional[_Run] = None
+        run = _Run(end)
         body_bytes = 0
-        for position, head, body, padding in self._pending:
-            if position != end:
-                _fill_up(run, end, self.segment_bytes, writes)
-                run = None
-            if run is None:
+        for number, (position, head, body, padding) in enumerate(self._pending):
+            if position.segment_seq != run.segment_seq:
+                end = self.table.point_at(first_index + number - 1).position
+                run.fill_up(self.segment_bytes - end.offset)
+                run.close(writes)
                 run = _Run(position)
-            run.add(head)
-            if body:
-                run.add(body)
-                body_bytes += len(body)
-            if padding:
-                run.add(_PADDING[padding])
-            end = Position(position.segment_seq, position.offset + _size(head, body, padding))
-        assert run is not None
-        writes.append(run.close())
-        assert end == self.table.end.position, (end, self.table.end.position)
+            run.add(head, body, padding)
+            body_bytes += len(body)
+        run.close(writes)
         record_count = len(self._pending)
         self._pending = []
         self._pending_first = self.last_index + 1
@@ -354,36 +344,32 @@ class _Run:
         self.buffers: List[Buffer] = []
         self.small: List[Buffer] = []
 
-    def add(self, buffer: Buffer) -> None:
-        if len(buffer) <= MERGE_BYTES_MAX:
-            self.small.append(buffer)
+    def add(self, head: bytes, body: Buffer, padding: bytes) -> None:
+        """One record. A large body is passed on as it is."""
+        if len(body) <= MERGE_BYTES_MAX:
+            self.small += (head, body, padding)
             return
-        if self.small:
-            self.buffers.append(b"".join(self.small))
-            self.small = []
-        self.buffers.append(buffer)
+        self.small.append(head)
+        self._join()
+        self.buffers.append(body)
+        self.small.append(padding)
 
-    def close(self) -> SegmentWrite:
-        if self.small:
-            self.buffers.append(b"".join(self.small))
-        return SegmentWrite(self.segment_seq, self.offset, self.buffers)
+    def fill_up(self, room_bytes: int) -> None:
+        """The log moves on to the next segment: zeros up to the end of this one."""
+        self._join()
+        while room_bytes:
+            zeros = _ZEROS[: min(room_bytes, len(_ZEROS))]
+            self.buffers.append(zeros)
+            room_bytes -= len(zeros)
 
+    def close(self, writes: List[SegmentWrite]) -> None:
+        """Put the run among `writes`, unless there is nothing in it."""
+        self._join()
+        if self.buffers:
+            writes.append(SegmentWrite(self.segment_seq, self.offset, self.buffers))
 
-def _fill_up(
-    run: Optional[_Run], end: Position, segment_bytes: int, writes: List[SegmentWrite]
-) -> None:
-    """The log moves on to the next segment: zeros up to the end of this one."""
-    room_bytes = segment_bytes - end.offset
-    if run is None and room_bytes:
-        run = _Run(end)
-    while room_bytes:
-        assert run is not None
-        zeros = _ZEROS[: min(room_bytes, len(_ZEROS))]
-        run.add(zeros)
-        room_bytes -= len(zeros)
-    if run is not None:
-        writes.append(run.close())
-
-
-def _size(head: bytes, body: bytes, padding: int) -> int:
-    return len(head) + len(body) + padding
+    def _join(self) -> None:
+        joined = b"".join(self.small)
+        self.small.clear()
+        if joined:
+            self.buffers.append(joined)

@@ -22,11 +22,26 @@ _OFFSET_MASK = (1 << _OFFSET_BITS) - 1
 class RecordTable:
     """Mutable; owned by one `EntryLog` (or by the recovery that builds it)."""
 
-    __slots__ = ("_crcs", "_positions", "_run_indexes", "_run_terms", "_sizes", "end", "start")
+    __slots__ = (
+        "_crcs",
+        "_end_position",
+        "_last_crc",
+        "_positions",
+        "_run_indexes",
+        "_run_terms",
+        "_sizes",
+        "last_index",
+        "last_term",
+        "start",
+    )
 
     def __init__(self, start: LogPoint) -> None:
         self.start = start
-        self.end = start
+        # The end, taken apart: most of the time one of its parts is asked for.
+        self.last_index: int = start.index
+        self.last_term: int = start.term
+        self._end_position: Position = start.position
+        self._last_crc: int = start.record_crc
         self._positions = array("Q")
         self._sizes = array("I")
         self._crcs = array("Q")
@@ -35,14 +50,15 @@ class RecordTable:
         self._run_terms: list[int] = []
 
     @property
-    def last_index(self) -> int:
-        return self.end.index
+    def end(self) -> LogPoint:
+        """The end of the last record: the start's where there is none."""
+        return LogPoint(self.last_index, self.last_term, self._end_position, self._last_crc)
 
     def term_at(self, index: int) -> int | None:
         """The term of `index`, known from `start.index` to the last; None outside."""
-        if index == self.end.index:
-            return self.end.term
-        if index < self.start.index or index > self.end.index:
+        if index == self.last_index:
+            return self.last_term
+        if index < self.start.index or index > self.last_index:
             return None
         if index == self.start.index:
             return self.start.term
@@ -65,7 +81,7 @@ class RecordTable:
 
     def point_at(self, index: int) -> LogPoint:
         """The end of entry `index`, from the start's up to the last."""
-        if index == self.end.index:
+        if index == self.last_index:
             return self.end
         if index == self.start.index:
             return self.start
@@ -78,23 +94,25 @@ class RecordTable:
 
     def append(self, term: int, position: Position, size_bytes: int, record_crc: int) -> None:
         """Note the next record. Its index is implied."""
-        segment_seq, offset = position
-        end = self.end
-        assert term >= end.term, "terms never go back"
-        assert position >= end.position, (position, end.position)
-        index = end.index + 1
-        if term != end.term or not self._run_terms:
+        assert term >= self.last_term, "terms never go back"
+        assert position >= self._end_position, (position, self._end_position)
+        index = self.last_index + 1
+        if term != self.last_term or not self._run_terms:
             self._run_indexes.append(index)
             self._run_terms.append(term)
+        segment_seq, offset = position
         self._positions.append(segment_seq << _OFFSET_BITS | offset)
         self._sizes.append(size_bytes)
         self._crcs.append(record_crc)
-        self.end = LogPoint(index, term, Position(segment_seq, offset + size_bytes), record_crc)
+        self.last_index = index
+        self.last_term = term
+        self._end_position = Position(segment_seq, offset + size_bytes)
+        self._last_crc = record_crc
 
     def truncate(self, from_index: int) -> None:
         """Forget `from_index` and all after it."""
         assert self.start.index < from_index, (from_index, self.start.index)
-        if from_index > self.end.index:
+        if from_index > self.last_index:
             return
         end = self.point_at(from_index - 1)
         count = from_index - 1 - self.start.index
@@ -104,7 +122,7 @@ class RecordTable:
         while self._run_indexes and self._run_indexes[-1] >= from_index:
             self._run_indexes.pop()
             self._run_terms.pop()
-        self.end = end
+        self._set_end(end)
 
     def compact(self, to_index: int) -> None:
         """Forget everything up to and including `to_index`, which becomes the start.
@@ -112,11 +130,11 @@ class RecordTable:
         The start's position is then where the next record really lies: the segment before it may
         be released.
         """
-        assert to_index <= self.end.index, (to_index, self.end.index)
+        assert to_index <= self.last_index, (to_index, self.last_index)
         if to_index <= self.start.index:
             return
         start = self.point_at(to_index)
-        if to_index < self.end.index:
+        if to_index < self.last_index:
             start = start._replace(position=self.position_of(to_index + 1))
         count = to_index - self.start.index
         del self._positions[:count]
@@ -125,7 +143,7 @@ class RecordTable:
         keep = max(0, bisect_right(self._run_indexes, to_index + 1) - 1)
         del self._run_indexes[:keep]
         del self._run_terms[:keep]
-        if to_index == self.end.index:
+        if to_index == self.last_index:
             self._run_indexes.clear()
             self._run_terms.clear()
         self.start = start
@@ -136,6 +154,9 @@ class RecordTable:
         if slot < 0 or self._positions[slot] >> _OFFSET_BITS != segment_seq:
             return None
         return self.start.index + 1 + slot
+
+    def _set_end(self, end: LogPoint) -> None:
+        self.last_index, self.last_term, self._end_position, self._last_crc = end
 
     def _first_slot_from(self, segment_seq: int) -> int:
         low, high = 0, len(self._positions)
@@ -150,5 +171,5 @@ class RecordTable:
 
     def _slot(self, index: int) -> int:
         slot = index - self.start.index - 1
-        assert 0 <= slot < len(self._positions), (index, self.start.index, self.end.index)
+        assert 0 <= slot < len(self._positions), (index, self.start.index, self.last_index)
         return slot
