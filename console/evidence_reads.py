@@ -25,6 +25,7 @@ ANSWER_S_MAX = 5.0
 class Evidence:
     def __init__(self, fleet: Settings) -> None:
         self._query = QueryClient(fleet, timeout_s=ANSWER_S_MAX)
+        self._port = fleet.query_port
 
     def traces(self, asked: TraceQuery) -> Sequence[TraceRow]:
         try:
@@ -36,7 +37,7 @@ class Evidence:
                 limit=asked.limit,
             )
         except TelemetryUnavailable as error:
-            raise SourceSilent(why(error)) from error
+            raise SourceSilent(f"port {self._port}: {why(error)}") from error
         return [decode_trace_row(row) for row in found]
 
     def trace(self, trace_id: str) -> Sequence[Span]:
@@ -44,21 +45,21 @@ class Evidence:
         try:
             answer = self._query.trace(trace_id)
         except TelemetryUnavailable as error:
-            raise SourceSilent(why(error)) from error
+            raise SourceSilent(f"port {self._port}: {why(error)}") from error
         return decode_spans(answer) if answer else ()
 
     def profiles(self, limit: int) -> Sequence[ProfileRow]:
         try:
             rows = self._query.profiles(limit=limit)
         except TelemetryUnavailable as error:
-            raise SourceSilent(why(error)) from error
+            raise SourceSilent(f"port {self._port}: {why(error)}") from error
         return [decode_profile_row(row) for row in rows]
 
     def profile(self, profile_id: str) -> Profile | None:
         try:
             answer = self._query.profile(profile_id)
         except TelemetryUnavailable as error:
-            raise SourceSilent(why(error)) from error
+            raise SourceSilent(f"port {self._port}: {why(error)}") from error
         if not answer:
             return None
         return Profile(row=decode_profile_row(answer), collapsed=str(answer.get("collapsed", "")))

@@ -32,6 +32,7 @@ class Broadcast:
         self._listeners = 0
         self._looker: asyncio.Task[None] | None = None
         self._next: asyncio.Future[Picture] | None = None
+        self._latest: Picture | None = None
         self._rendered: dict[str, tuple[int, str]] = {}
 
     @property
@@ -43,6 +44,7 @@ class Broadcast:
             raise TooManyListeners
         self._listeners += 1
         if self._looker is None or self._looker.done():
+            self._latest = None  # Nobody looked for a while; what was seen then is old.
             self._next = asyncio.get_running_loop().create_future()
             self._looker = asyncio.create_task(self._look())
 
@@ -54,6 +56,7 @@ class Broadcast:
         loop = asyncio.get_running_loop()
         while self._listeners:
             picture = await asyncio.to_thread(self._observatory.picture, max_age_ms=500)
+            self._latest = picture
             waiting, self._next = self._next, loop.create_future()
             if waiting is not None and not waiting.done():
                 waiting.set_result(picture)
@@ -65,6 +68,8 @@ class Broadcast:
         end = loop.time() + STREAM_LIFETIME_S
         try:
             yield b"retry: 1000\n\n"
+            if self._latest is not None:
+                yield (await self._event(page, render, self._latest)).encode()
             while loop.time() < end:
                 assert self._next is not None, "join() starts the looker"
                 picture = await asyncio.shield(self._next)

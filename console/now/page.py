@@ -2,6 +2,7 @@
 
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
+from pathlib import Path
 from typing import Any
 
 from django.conf import settings
@@ -18,7 +19,6 @@ from storage_core.client import NodeStatus
 
 RUNS_SHOWN = 5
 SPARK_POINTS = 120
-WORKLOAD = "workload"
 DONE_ONCE = ("migrate",)  # Commands of the start, not parts that run.
 
 
@@ -95,11 +95,9 @@ def charts() -> Sequence[Chart]:
     )
 
 
-def demo_state(picture: Picture) -> str:
-    """running, stopped and the like by the supervisor's word; "" if there is no demo traffic."""
-    if picture.supervisor.current is None:
-        return ""
-    return next((p.state for p in picture.supervisor.current if p.name == WORKLOAD), "")
+def demo_paused_file() -> Path:
+    """The demo traffic rests while this file exists, also across restarts."""
+    return settings.HOLDFAST.run / "demo.paused"
 
 
 def node_rows(picture: Picture) -> Sequence[NodeRow]:
@@ -176,7 +174,6 @@ def live_context(picture: Picture) -> dict[str, Any]:
         "runs": runs[:RUNS_SHOWN],
         "runs_more": len(runs) > RUNS_SHOWN,
         "parts": part_rows(picture),
-        "demo": demo_state(picture),
         "worker": picture.worker,
         "telemetry": picture.telemetry,
         "taken_ms": picture.taken_ms,

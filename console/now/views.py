@@ -7,14 +7,11 @@ from django.views.decorators.cache import never_cache
 from django.views.decorators.http import require_POST, require_safe
 
 from console.audit.actions import record
-from console.errors import refused
 from console.live.sources import observatory
-from console.now.page import WORKLOAD, charts, live_context
+from console.now.page import charts, demo_paused_file, live_context
 from console.release import VERSION, commit
-from storage_core.fleet.client import Refused, SupervisorAway, ask
 
 PAGE_MAX_AGE_MS = 2500
-SWITCH_S_MAX = 10.0
 
 
 @never_cache
@@ -26,24 +23,22 @@ def now(request: HttpRequest) -> HttpResponse:
         "live_page": "now",
         "version": VERSION,
         "commit": commit(),
+        "demo": settings.HOLDFAST.demo,
+        "demo_paused": demo_paused_file().exists(),
     }
     return render(request, "now/page.html", page)
 
 
 @require_POST
 def demo(request: HttpRequest) -> HttpResponse:
-    """Stop or start the demo traffic, which is a process; twice the same is once."""
-    want = "stop" if request.POST.get("want") == "stop" else "start"
-    record(actor=request.user.get_username(), action=f"{want} demo traffic", target=WORKLOAD)
-    try:
-        ask(settings.HOLDFAST.run, want, {"name": WORKLOAD}, timeout_s=SWITCH_S_MAX)
-    except SupervisorAway:
-        return refused(
-            request,
-            "The supervisor doesn't answer: the demo traffic is as it was",
-            status=503,
-            context="Start it with ./manage.py up",
-        )
-    except Refused as error:
-        return refused(request, str(error), status=409)
+    """Pause or resume the demo traffic; twice the same is once."""
+    pause = request.POST.get("want") == "pause"
+    action = "pause demo traffic" if pause else "resume demo traffic"
+    record(actor=request.user.get_username(), action=action, target="workload")
+    flag = demo_paused_file()
+    if pause:
+        flag.parent.mkdir(mode=0o700, parents=True, exist_ok=True)
+        flag.touch()
+    else:
+        flag.unlink(missing_ok=True)
     return redirect("now")

@@ -1,50 +1,33 @@
-"""Collapsed stacks as a table of functions: where the time went, summed over all callers.
+"""The table twin of the flame graph: where the time went, function by function, as shares."""
 
-Pure. A line is `frame;frame;frame count`, outermost first. A function's own samples are those where
-it is innermost; its total counts a sample once even where it calls itself.
-"""
-
-from collections import Counter
-from collections.abc import Iterable, Sequence
+from collections.abc import Sequence
 from dataclasses import dataclass
+
+from telemetry.profiling.stacks import hottest, parse
 
 TABLE_ROWS = 40
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class FunctionRow:
+    """`own` are samples at the tip of the stack; the shares are of all samples."""
+
     name: str
     own: int
-    total: int
     own_percent: float
     total_percent: float
 
 
-def parse(collapsed: str) -> Iterable[tuple[Sequence[str], int]]:
-    """Stacks and their counts; a line that is neither is left out."""
-    for line in collapsed.splitlines():
-        stack, _, count = line.rpartition(" ")
-        if stack and count.isascii() and count.isdigit():
-            yield stack.split(";"), int(count)
-
-
 def function_rows(collapsed: str, limit: int = TABLE_ROWS) -> Sequence[FunctionRow]:
-    own: Counter[str] = Counter()
-    total: Counter[str] = Counter()
-    samples = 0
-    for frames, count in parse(collapsed):
-        samples += count
-        own[frames[-1]] += count
-        for frame in set(frames):
-            total[frame] += count
-    ranked = sorted(total, key=lambda name: (-own[name], -total[name], name))[:limit]
+    """Raises MalformedStacks."""
+    stacks = parse(collapsed)
+    samples = max(1, sum(stacks.values()))
     return [
         FunctionRow(
-            name=name,
-            own=own[name],
-            total=total[name],
-            own_percent=100 * own[name] / samples,
-            total_percent=100 * total[name] / samples,
+            name=share.frame,
+            own=share.self_count,
+            own_percent=100 * share.self_count / samples,
+            total_percent=100 * share.total_count / samples,
         )
-        for name in ranked
+        for share in hottest(stacks, limit)
     ]

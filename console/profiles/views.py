@@ -3,7 +3,7 @@
 from collections.abc import Sequence
 
 from django.conf import settings
-from django.http import HttpRequest, HttpResponse, HttpResponseBase, JsonResponse
+from django.http import HttpRequest, HttpResponse
 from django.shortcuts import redirect, render
 from django.views.decorators.cache import never_cache
 from django.views.decorators.http import require_http_methods, require_safe
@@ -148,9 +148,13 @@ def short(frame: str) -> str:
 
 @never_cache
 @require_safe
-def stacks(request: HttpRequest, profile_id: str) -> HttpResponseBase:
-    """The collapsed stacks for the flame graph, or to be saved and opened in another tool."""
+def stacks(request: HttpRequest, profile_id: str) -> HttpResponse:
+    """The collapsed stacks: for the flame graph, or to be opened in another tool."""
     found = find(request, profile_id)
     if isinstance(found, HttpResponse):
         return found
-    return JsonResponse({"target": found.row.target, "collapsed": found.collapsed})
+    return HttpResponse(
+        found.collapsed,
+        content_type="text/plain; charset=utf-8",
+        headers={"Content-Disposition": "attachment; filename=holdfast-stacks.txt"},
+    )

@@ -66,8 +66,9 @@ def icon(name: str) -> SafeString:
 
 
 @register.simple_tag
-def quantity(value: float | None, unit: str) -> SafeString:
-    figure, unit = with_unit(value, unit)
+def quantity(value: float | str | None, unit: str) -> SafeString:
+    """A template's missing variable is ""; that is no data too."""
+    figure, unit = with_unit(None if isinstance(value, str) else value, unit)
     if not unit:
         return format_html("{}", figure)
     gap = "" if unit.startswith("/") or unit[1:2] == "/" else "\u2009"
@@ -75,13 +76,13 @@ def quantity(value: float | None, unit: str) -> SafeString:
 
 
 @register.filter
-def count(value: int | None) -> str:
-    return NONE_TEXT if value is None else f"{value:,}"
+def count(value: int | str | None) -> str:
+    return f"{value:,}" if isinstance(value, int) else NONE_TEXT
 
 
 @register.filter
-def length_of(seconds: float | None) -> str:
-    return span(seconds)
+def length_of(seconds: float | str | None) -> str:
+    return span(None if isinstance(seconds, str) else seconds)
 
 
 @register.filter
@@ -95,9 +96,9 @@ def in_ms(moment: float | datetime) -> float:
 
 
 @register.simple_tag
-def at(moment: float | datetime | None) -> SafeString | str:
+def at(moment: float | datetime | str | None) -> SafeString | str:
     """A time of day with its zone; the script shows it in local time when asked (`u`)."""
-    if moment is None:
+    if moment is None or isinstance(moment, str):
         return NONE_TEXT
     time_ms = in_ms(moment)
     return format_html(
@@ -106,9 +107,9 @@ def at(moment: float | datetime | None) -> SafeString | str:
 
 
 @register.simple_tag
-def ago(moment: float | datetime | None) -> SafeString | str:
+def ago(moment: float | datetime | str | None) -> SafeString | str:
     """How long ago, with the exact time on hover."""
-    if moment is None:
+    if moment is None or isinstance(moment, str):
         return NONE_TEXT
     time_ms = in_ms(moment)
     return format_html(

@@ -23,7 +23,7 @@ import signal
 import socket
 import struct
 import time
-from collections.abc import Mapping
+from collections.abc import Mapping, Sequence
 from pathlib import Path
 from typing import Final
 
@@ -230,8 +230,9 @@ async def serve(settings: Settings) -> None:
         await stopping.wait()
 
 
-def main() -> None:
-    """Serve as configured by the environment."""
+def main(arguments: Sequence[str] = ()) -> None:
+    """Serve as configured by the environment; there are no arguments."""
+    assert not arguments, arguments
     settings = Settings.from_environment()
     logs.configure(names.SERVICE_PROFILER, "profiler")
     asyncio.run(serve(settings))

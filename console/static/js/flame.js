@@ -132,8 +132,7 @@ export async function mount(root) {
     note.textContent = "The stacks did not come; the table below still holds. Load the page to try again.";
     return;
   }
-  const { target, collapsed } = await answer.json();
-  const tree = buildTree(target, collapsed);
+  const tree = buildTree(box.dataset.target, await answer.text());
   if (!tree.count) {
     note.textContent = "No sample: the process did nothing in that time.";
     return;
