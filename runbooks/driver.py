@@ -8,6 +8,7 @@ what was seen; who loses looks again.
 from __future__ import annotations
 
 import logging
+import threading
 import time
 import zlib
 from collections.abc import Callable
@@ -17,7 +18,7 @@ from opentelemetry.trace import StatusCode
 
 from runbooks import clock, journal, limits
 from runbooks.engine import executor, machine
-from runbooks.engine.executor import AttemptTaken, StepContext
+from runbooks.engine.executor import AttemptTaken, StepContext, WorkerStopping
 from runbooks.engine.machine import AttemptState, Effect, Finish, Lose, Perform, RunSnapshot
 from runbooks.engine.plan import StepKind
 from runbooks.journal import Claim
@@ -29,6 +30,8 @@ tracer = trace.get_tracer("runbooks")
 
 # A run settles in two looks (an attempt lost, then the run ended); more means that others move it.
 _LOOKS_MAX = 8
+
+_stopping = threading.Event()
 
 
 def settle(run_id: int, *, now_ms: int) -> tuple[RunSnapshot, Effect | None]:
@@ -63,6 +66,11 @@ def advance(run_id: int, *, worker: str) -> bool:
     return ended is AttemptState.DONE and isinstance(left, Perform)
 
 
+def give_back() -> None:
+    """This process is to end: attempts that may be repeated are given back at their next look."""
+    _stopping.set()
+
+
 def queue_of(kind: str) -> str | None:
     """Where a run of this kind is to be rung for; None if this release doesn't know the kind."""
     run_kind = KINDS.get(kind)
@@ -81,11 +89,9 @@ def _attempt(claim: Claim) -> AttemptState:
     except AttemptTaken:
         logger.info("an attempt was taken away while it ran", extra={"run_id": run.pk})
         return AttemptState.CANCELLED
-    except BaseException:
-        # Told to stop in the middle. A guarded change may have happened: silence is the truth.
-        if claim.step_kind is not StepKind.GUARDED:
-            journal.release(claim, now_ms=clock.now_ms(), reason="the worker was told to stop")
-        raise
+    except WorkerStopping:
+        journal.release(claim, now_ms=clock.now_ms(), reason="the worker was told to stop")
+        return AttemptState.RELEASED
     if not journal.record(claim, performed, now_ms=clock.now_ms()):
         logger.warning("an attempt ended after it was closed", extra={"run_id": run.pk})
     return performed.state
@@ -117,6 +123,9 @@ def _lease_keeper(claim: Claim) -> Callable[[], None]:
 
     def keep_lease() -> None:
         nonlocal due
+        # A guarded change may have happened already: it is finished, or its lease tells.
+        if _stopping.is_set() and claim.step_kind is not StepKind.GUARDED:
+            raise WorkerStopping
         if time.monotonic() < due:
             return
         if not journal.renew(claim, now_ms=clock.now_ms()):

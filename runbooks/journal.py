@@ -249,9 +249,10 @@ def _close(claim: Claim, performed: Performed, now_ms: int) -> bool:
             outcome=performed.outcome,
             payload=zlib.compress(performed.payload) if performed.payload else b"",
         )
-        wait_s = limits.RING_FIRST_S
-        if performed.state is AttemptState.FAILED:
-            wait_s = min(2.0 ** (claim.attempt_number - 1), limits.RING_MAX_S)
+        wait_s = {
+            AttemptState.FAILED: min(2.0 ** (claim.attempt_number - 1), limits.RING_MAX_S),
+            AttemptState.RELEASED: 0.0,
+        }.get(performed.state, limits.RING_FIRST_S)
         Run.objects.filter(pk=claim.run_id).update(
             version=F("version") + 1, ring_at=from_ms(now_ms + int(wait_s * 1000))
         )

@@ -11,10 +11,9 @@ from typing import Any
 from celery import signals
 from django.conf import settings
 
-from telemetry import bootstrap, instrument
+from telemetry import bootstrap, instrument, names
 from telemetry.bootstrap import Telemetry
 
-SERVICE = "holdfast-worker"
 _running: list[Telemetry] = []
 
 
@@ -26,7 +25,7 @@ def connect() -> None:
 
 def _start(**_kwargs: Any) -> None:
     telemetry = bootstrap.start(
-        SERVICE, "worker", settings.HOLDFAST, trace_id=instrument.current_trace_id
+        names.SERVICE_WORKER, "worker", settings.HOLDFAST, trace_id=instrument.current_trace_id
     )
     instrument.instrument_celery(instrument.use_sdk(telemetry))
     _running.append(telemetry)

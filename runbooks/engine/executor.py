@@ -3,7 +3,8 @@
 An action gets a `StepContext` and returns a `StepResult`, or raises `StepFailed`. It touches no
 table. While it waits it calls `keep_lease`, which renews the claim in the journal and raises
 `AttemptTaken` when the run was cancelled, ran out of time or was given to another worker, so that
-no work goes on that nobody waits for. What goes wrong becomes a sentence in the run.
+no work goes on that nobody waits for, or `WorkerStopping`. What goes wrong becomes a sentence in
+the run.
 """
 
 from __future__ import annotations
@@ -31,6 +32,10 @@ class StepFailed(Exception):
 
 class AttemptTaken(Exception):
     """The journal no longer counts on this attempt: stop, and record nothing."""
+
+
+class WorkerStopping(Exception):
+    """This worker is to end: give the attempt back undone. Never raised in a guarded step."""
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -71,13 +76,13 @@ Action = Callable[[StepContext], StepResult]
 
 
 def perform(action: Action, context: StepContext) -> Performed:
-    """Do the step once. Raises AttemptTaken only."""
+    """Do the step once. Raises AttemptTaken and WorkerStopping only."""
     try:
         result = action(context)
     except StepFailed as failure:
         state = AttemptState.FAILED if failure.again else AttemptState.REFUSED
         return Performed(state=state, reason=failure.reason)
-    except AttemptTaken:
+    except (AttemptTaken, WorkerStopping):
         raise
     except SoftTimeLimitExceeded:
         return Performed(state=AttemptState.FAILED, reason="the step ran into its time limit")

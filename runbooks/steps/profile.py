@@ -59,7 +59,7 @@ def _steps(params: JsonObject) -> tuple[PlannedStep, ...]:
     seconds = params["seconds"]
     assert isinstance(seconds, int), "checked before"
     return (
-        # Room to wait for a capture that a dead worker left behind, and for slow symbols.
+        # Room to wait for somebody else's capture, and for slow symbols.
         PlannedStep(name="capture", kind=StepKind.READ, attempts=2, timeout_s=2 * seconds + 25),
         PlannedStep(name="store", kind=StepKind.IDEMPOTENT, attempts=5, timeout_s=20),
     )
@@ -78,20 +78,19 @@ CAPTURE_PROFILE = RunKind(
 def capture(context: StepContext) -> StepResult:
     """Ask the helper for stacks, keeping the lease while it samples."""
     request = {
-        "op": "profile",
-        "name": context.target,
+        "op": "capture",
+        "target": context.target,
         "seconds": context.params["seconds"],
         "rate_hz": context.params["rate_hz"],
     }
     deadline = time.monotonic() + context.time_left_s
     answer = _ask_helper(request, context, deadline)
     while answer.get("code") == "busy":
-        # A capture whose worker died is still being taken. It ends by itself.
+        # Somebody without a run, such as `manage.py profile`, looks at it now. That ends.
         _wait(context, deadline)
         answer = _ask_helper(request, context, deadline)
-    if answer.get("ok") is not True:
-        again = answer.get("code") not in ("bad_request", "forbidden")
-        raise StepFailed(str(answer.get("error", "the profiler gave no reason")), again=again)
+    if "error" in answer:
+        raise StepFailed(str(answer["error"]), again=answer.get("again") is True)
     try:
         collapsed = str(answer["collapsed"])
         outcome: JsonObject = {
@@ -160,7 +159,7 @@ def _wait(context: StepContext, deadline: float) -> None:
 def _ask_helper(
     request: Mapping[str, object], context: StepContext, deadline: float
 ) -> dict[str, Any]:
-    """One line of JSON there, one back. Raises StepFailed."""
+    """One line of JSON there, one back. Raises StepFailed. Leaving the socket ends a capture."""
     try:
         with socket.socket(socket.AF_UNIX, socket.SOCK_STREAM) as helper:
             helper.settimeout(LOOK_UP_S)

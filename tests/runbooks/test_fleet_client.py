@@ -5,8 +5,10 @@ import json
 import socket
 import threading
 import time
+from collections.abc import Iterator
 from dataclasses import replace
 from http.server import BaseHTTPRequestHandler, ThreadingHTTPServer
+from pathlib import Path
 
 import pytest
 
@@ -15,7 +17,7 @@ from storage_core.errors import NodeUnreachable
 from telemetry.config import Settings
 
 
-def make_answer(node=0, role="follower", term=3):
+def make_answer(node: int = 0, role: str = "follower", term: int = 3) -> dict[str, object]:
     return {
         "node": node, "role": role, "term": term, "leader": 1, "commit_index": 90,
         "applied_index": 89, "last_index": 91, "durable_index": 91, "lease_ms": 250,
@@ -30,49 +32,49 @@ def make_answer(node=0, role="follower", term=3):
 class Fleet:
     """Admin ports on one run of free ports. `answers` maps a node to bytes sent for /status."""
 
-    def __init__(self, home, ports):
+    def __init__(self, home: Path, ports: int) -> None:
         self.settings = replace(
             Settings.from_environment({"HOLDFAST_HOME": str(home)}), node_port_base=ports - 20
         )
-        self.answers = {}
-        self.asked = []
-        self.servers = []
+        self.answers: dict[int, bytes] = {}
+        self.asked: list[tuple[int, str, str, bytes]] = []
+        self.servers: list[ThreadingHTTPServer] = []
         for node in range(3):
             server = ThreadingHTTPServer(("127.0.0.1", ports + node), self._handler(node))
             server.daemon_threads = True
             self.servers.append(server)
             threading.Thread(target=server.serve_forever, args=(0.02,), daemon=True).start()
 
-    def _handler(self, node):
+    def _handler(self, node: int) -> type[BaseHTTPRequestHandler]:
         fleet = self
 
         class Handler(BaseHTTPRequestHandler):
-            def do_GET(self):
+            def do_GET(self) -> None:
                 fleet.asked.append((node, self.path, self.headers["Authorization"], b""))
                 self._send(fleet.answers[node])
 
-            def do_POST(self):
+            def do_POST(self) -> None:
                 body = self.rfile.read(int(self.headers["Content-Length"]))
                 fleet.asked.append((node, self.path, self.headers["Authorization"], body))
                 self._send(b"{}")
 
-            def _send(self, data):
+            def _send(self, data: bytes) -> None:
                 self.send_response(200)
                 self.send_header("Content-Length", str(len(data)))
                 self.end_headers()
                 self.wfile.write(data)
 
-            def log_message(self, *_args):
+            def log_message(self, format: str, *args: object) -> None:
                 pass
 
         return Handler
 
-    def stop(self, node):
+    def stop(self, node: int) -> None:
         self.servers[node].shutdown()
         self.servers[node].server_close()
 
 
-def free_ports(count):
+def free_ports(count: int) -> int:
     """The first of `count` neighbouring ports that are free now."""
     for first in range(42_000, 60_000, count):
         with contextlib.ExitStack() as held:
@@ -86,7 +88,7 @@ def free_ports(count):
 
 
 @pytest.fixture
-def fleet(tmp_path):
+def fleet(tmp_path: Path) -> Iterator[Fleet]:
     (tmp_path / "secrets").mkdir()
     (tmp_path / "secrets" / "admin.token").write_text("t0ken\n")
     fleet = Fleet(tmp_path, free_ports(3))
@@ -96,7 +98,7 @@ def fleet(tmp_path):
         fleet.stop(node)
 
 
-def test_a_status_is_read_whole_with_the_token_sent(fleet):
+def test_a_status_is_read_whole_with_the_token_sent(fleet: Fleet) -> None:
     status = FleetClient(fleet.settings).status(0)
 
     assert (status.name, status.role, status.flush_p50_ms) == ("node-0", "follower", 1.5)
@@ -105,7 +107,7 @@ def test_a_status_is_read_whole_with_the_token_sent(fleet):
     assert fleet.asked == [(0, "/status", "Bearer t0ken", b"")]
 
 
-def test_a_dead_node_does_not_keep_the_others_back(fleet):
+def test_a_dead_node_does_not_keep_the_others_back(fleet: Fleet) -> None:
     fleet.stop(1)
 
     found = FleetClient(fleet.settings).statuses(timeout_s=2)
@@ -115,7 +117,7 @@ def test_a_dead_node_does_not_keep_the_others_back(fleet):
     assert isinstance(found[2], NodeStatus)
 
 
-def test_a_node_that_accepts_and_stays_silent_costs_no_more_than_the_deadline(fleet):
+def test_a_node_that_accepts_and_stays_silent_costs_no_more_than_the_deadline(fleet: Fleet) -> None:
     fleet.stop(2)
     port = fleet.settings.admin_port(2)
     with socket.create_server(("127.0.0.1", port)):
@@ -142,14 +144,14 @@ def test_a_node_that_accepts_and_stays_silent_costs_no_more_than_the_deadline(fl
         b"x" * 300_000,
     ],
 )
-def test_an_answer_that_is_no_status_is_an_unreachable_node(fleet, answer):
+def test_an_answer_that_is_no_status_is_an_unreachable_node(fleet: Fleet, answer: bytes) -> None:
     fleet.answers[0] = answer
 
     with pytest.raises(NodeUnreachable, match="node-"):
         FleetClient(fleet.settings).status(0)
 
 
-def test_a_transfer_is_asked_of_the_leader_with_the_highest_term(fleet):
+def test_a_transfer_is_asked_of_the_leader_with_the_highest_term(fleet: Fleet) -> None:
     fleet.answers[0] = json.dumps(make_answer(0, "leader", term=3)).encode()
     fleet.answers[1] = json.dumps(make_answer(1, "leader", term=4)).encode()
 
@@ -158,6 +160,6 @@ def test_a_transfer_is_asked_of_the_leader_with_the_highest_term(fleet):
     assert fleet.asked[-1] == (1, "/transfer", "Bearer t0ken", b'{"to": 2}')
 
 
-def test_a_transfer_without_a_leader_says_so(fleet):
+def test_a_transfer_without_a_leader_says_so(fleet: Fleet) -> None:
     with pytest.raises(NodeUnreachable, match="no node says that it leads"):
         FleetClient(fleet.settings).transfer(2)

@@ -1,9 +1,11 @@
 """Runs as people and workers see them, on the journal: no broker, no process, one database."""
 
 import itertools
+from typing import Any
 
 import pytest
 from django.db import IntegrityError, transaction
+from pytest_django import DjangoAssertNumQueries
 
 from runbooks import actions, clock, driver, journal, limits, queries, tasks
 from runbooks.engine.executor import Performed
@@ -16,6 +18,7 @@ from runbooks.errors import (
     TooManyRuns,
     WrongState,
 )
+from runbooks.journal import Claim
 from runbooks.models import Attempt, Run
 
 pytestmark = pytest.mark.django_db
@@ -23,33 +26,47 @@ pytestmark = pytest.mark.django_db
 targets = (f"node-{number}" for number in itertools.count())
 
 
-def make_run(**changes):
-    values = {"target": next(targets), "params": {"seconds": 2}, "actor": "ann"} | changes
-    return actions.start("capture-profile", **values)
+def make_run(
+    target: str = "",
+    params: dict[str, object] | None = None,
+    actor: str = "ann",
+    key: str | None = None,
+    subject: str = "",
+) -> Run:
+    return actions.start(
+        "capture-profile",
+        target or next(targets),
+        {"seconds": 2} if params is None else params,
+        actor=actor,
+        key=key,
+        subject=subject,
+    )
 
 
-def claim_next(run, worker="host:1", now_ms=None):
+def claim_next(run: Run, worker: str = "host:1", now_ms: int | None = None) -> Claim:
     now_ms = now_ms or clock.now_ms()
     snapshot = journal.load(run.pk)
     effect = next_effect(snapshot, now_ms=now_ms)
     assert isinstance(effect, Perform), effect
-    return journal.claim(snapshot, effect, worker=worker, now_ms=now_ms)
+    claim = journal.claim(snapshot, effect, worker=worker, now_ms=now_ms)
+    assert claim is not None
+    return claim
 
 
-def done(payload=b"", **outcome):
+def done(payload: bytes = b"", **outcome: object) -> Performed:
     return Performed(state=AttemptState.DONE, outcome=outcome, payload=payload)
 
 
-def failed(reason):
+def failed(reason: str) -> Performed:
     return Performed(state=AttemptState.FAILED, reason=reason)
 
 
-def at_expiry(claim):
+def at_expiry(claim: Claim) -> int:
     lease_until = Attempt.objects.get(pk=claim.attempt_id).lease_until
     return clock.to_ms(lease_until)
 
 
-def test_a_started_run_is_queued_with_its_steps_and_defaults_filled_in():
+def test_a_started_run_is_queued_with_its_steps_and_defaults_filled_in() -> None:
     run = make_run(params={}, subject="incident:42")
 
     detail = queries.run_detail(run.pk)
@@ -60,7 +77,7 @@ def test_a_started_run_is_queued_with_its_steps_and_defaults_filled_in():
     assert [line.to_state for line in detail.transitions] == ["queued"]
 
 
-def test_the_same_key_returns_the_same_run():
+def test_the_same_key_returns_the_same_run() -> None:
     first = make_run(target="node-1", key="button-7")
 
     second = make_run(target="node-1", key="button-7", actor="bob")
@@ -69,14 +86,14 @@ def test_the_same_key_returns_the_same_run():
     assert Run.objects.count() == 1
 
 
-def test_a_key_with_another_request_is_refused():
+def test_a_key_with_another_request_is_refused() -> None:
     make_run(target="node-1", key="button-7")
 
     with pytest.raises(KeyReused):
         make_run(target="node-2", key="button-7")
 
 
-def test_a_second_run_of_a_kind_on_a_target_is_refused_and_told_whose_the_first_is():
+def test_a_second_run_of_a_kind_on_a_target_is_refused_and_told_whose_the_first_is() -> None:
     first = make_run(target="node-1", actor="ann")
 
     with pytest.raises(AlreadyActive, match="by ann") as caught:
@@ -86,7 +103,7 @@ def test_a_second_run_of_a_kind_on_a_target_is_refused_and_told_whose_the_first_
     make_run(target="node-2", actor="bob")
 
 
-def test_unfinished_runs_are_bounded(monkeypatch):
+def test_unfinished_runs_are_bounded(monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setattr(limits, "ACTIVE_RUNS_MAX", 2)
     make_run()
     make_run()
@@ -99,7 +116,7 @@ def test_unfinished_runs_are_bounded(monkeypatch):
     ("changes", "field"),
     [
         ({"target": "../etc"}, "target"),
-        ({"target": ""}, "target"),
+        ({"target": " "}, "target"),
         ({"target": "n" * 101}, "target"),
         ({"params": {"seconds": 0}}, "seconds"),
         ({"params": {"seconds": 61}}, "seconds"),
@@ -113,7 +130,7 @@ def test_unfinished_runs_are_bounded(monkeypatch):
         ({"subject": "s" * 121}, "subject"),
     ],
 )
-def test_bad_input_names_the_field_and_starts_nothing(changes, field):
+def test_bad_input_names_the_field_and_starts_nothing(changes: dict[str, Any], field: str) -> None:
     with pytest.raises(BadParameter) as caught:
         make_run(**changes)
 
@@ -121,17 +138,18 @@ def test_bad_input_names_the_field_and_starts_nothing(changes, field):
     assert Run.objects.count() == 0
 
 
-def test_an_unknown_kind_is_refused_with_the_known_ones():
+def test_an_unknown_kind_is_refused_with_the_known_ones() -> None:
     with pytest.raises(BadParameter, match="capture-profile"):
         actions.start("dance", "node-1", actor="ann")
 
 
-def test_of_two_workers_that_saw_the_same_run_one_claims_it():
+def test_of_two_workers_that_saw_the_same_run_one_claims_it() -> None:
     run = make_run()
     now_ms = clock.now_ms()
     seen = journal.load(run.pk)
     effect = next_effect(seen, now_ms=now_ms)
 
+    assert isinstance(effect, Perform)
     first = journal.claim(seen, effect, worker="host:1", now_ms=now_ms)
     second = journal.claim(seen, effect, worker="host:2", now_ms=now_ms)
 
@@ -140,7 +158,7 @@ def test_of_two_workers_that_saw_the_same_run_one_claims_it():
     assert Attempt.objects.count() == 1
 
 
-def test_the_database_refuses_a_second_running_attempt():
+def test_the_database_refuses_a_second_running_attempt() -> None:
     claim = claim_next(make_run())
     twin = Attempt.objects.get(pk=claim.attempt_id)
     twin.pk, twin.number = None, 2
@@ -149,7 +167,7 @@ def test_the_database_refuses_a_second_running_attempt():
         twin.save(force_insert=True)
 
 
-def test_a_run_ends_done_with_the_outcome_of_its_last_step_and_drops_what_steps_handed_on():
+def test_a_run_ends_done_with_the_outcome_of_its_last_step_and_drops_what_steps_handed_on() -> None:
     run = make_run()
     assert journal.record(claim_next(run), done(b"stacks" * 99, samples=5), now_ms=clock.now_ms())
     assert journal.record(claim_next(run), done(profile_id="p1"), now_ms=clock.now_ms())
@@ -163,7 +181,7 @@ def test_a_run_ends_done_with_the_outcome_of_its_last_step_and_drops_what_steps_
     assert detail.run.took_s is not None
 
 
-def test_an_expired_lease_is_told_and_the_step_is_tried_once_more():
+def test_an_expired_lease_is_told_and_the_step_is_tried_once_more() -> None:
     run = make_run()
     claim = claim_next(run, worker="host:1")
     expiry_ms = at_expiry(claim)
@@ -178,11 +196,10 @@ def test_an_expired_lease_is_told_and_the_step_is_tried_once_more():
     expected = f"the reaper saw its lease expire at {clock.as_text(expiry_ms)} (host:1)"
     assert step.attempts[0].reason == f"worker died during capture; {expected}"
     second = claim_next(run, now_ms=expiry_ms)
-    assert second is not None
     assert second.attempt_number == 2
 
 
-def test_a_step_lost_twice_fails_the_run_until_somebody_retries():
+def test_a_step_lost_twice_fails_the_run_until_somebody_retries() -> None:
     run = make_run()
     for _ in range(2):
         expiry_ms = at_expiry(claim_next(run))
@@ -195,12 +212,11 @@ def test_a_step_lost_twice_fails_the_run_until_somebody_retries():
 
     assert (again.state, again.reason) == ("queued", "")
     claim = claim_next(run)
-    assert claim is not None
     assert claim.attempt_number == 3
     assert queries.run_detail(run.pk).transitions[-2].actor == "bob"
 
 
-def test_a_renewed_lease_is_not_reaped():
+def test_a_renewed_lease_is_not_reaped() -> None:
     run = make_run()
     claim = claim_next(run)
     expiry_ms = at_expiry(claim)
@@ -211,7 +227,7 @@ def test_a_renewed_lease_is_not_reaped():
     assert Attempt.objects.get(pk=claim.attempt_id).state == "running"
 
 
-def test_a_lease_never_outlives_the_steps_time():
+def test_a_lease_never_outlives_the_steps_time() -> None:
     claim = claim_next(make_run(params={"seconds": 1}))
 
     assert journal.renew(claim, now_ms=claim.deadline_ms - 1)
@@ -220,7 +236,7 @@ def test_a_lease_never_outlives_the_steps_time():
     assert not journal.renew(claim, now_ms=claim.deadline_ms)
 
 
-def test_a_report_after_the_lease_was_reaped_changes_nothing():
+def test_a_report_after_the_lease_was_reaped_changes_nothing() -> None:
     run = make_run()
     claim = claim_next(run)
     tasks.resume_stalled(now_ms=at_expiry(claim))
@@ -231,7 +247,7 @@ def test_a_report_after_the_lease_was_reaped_changes_nothing():
     assert queries.run_detail(run.pk).steps[0].outcome == {}
 
 
-def test_an_attempt_given_back_is_not_used_up():
+def test_an_attempt_given_back_is_not_used_up() -> None:
     run = make_run()
     for _ in range(3):
         assert journal.release(claim_next(run), now_ms=clock.now_ms(), reason="told to stop")
@@ -240,7 +256,7 @@ def test_an_attempt_given_back_is_not_used_up():
     assert (step.state, len(step.attempts)) == ("queued", 3)
 
 
-def test_a_failed_step_is_tried_again_and_then_fails_the_run_with_its_reason():
+def test_a_failed_step_is_tried_again_and_then_fails_the_run_with_its_reason() -> None:
     run = make_run()
     for _ in range(2):
         assert journal.record(claim_next(run), failed("no such process"), now_ms=clock.now_ms())
@@ -251,7 +267,7 @@ def test_a_failed_step_is_tried_again_and_then_fails_the_run_with_its_reason():
     assert (row.state, row.reason) == ("failed", "no such process")
 
 
-def test_a_retry_keeps_the_steps_that_are_done():
+def test_a_retry_keeps_the_steps_that_are_done() -> None:
     run = make_run()
     journal.record(claim_next(run), done(b"stacks", samples=5), now_ms=clock.now_ms())
     for _ in range(5):
@@ -261,18 +277,17 @@ def test_a_retry_keeps_the_steps_that_are_done():
     actions.retry(run.pk, actor="ann")
 
     claim = claim_next(run)
-    assert claim is not None
     assert claim.step_name == "store"
 
 
-def test_a_queued_run_is_cancelled_at_once():
+def test_a_queued_run_is_cancelled_at_once() -> None:
     run = actions.cancel(make_run().pk, actor="bob")
 
     assert (run.state, run.reason) == ("cancelled", "cancelled by bob")
     assert queries.recent_runs(1)[0].can_retry
 
 
-def test_cancelling_a_capture_under_way_ends_the_run_and_drops_the_late_report():
+def test_cancelling_a_capture_under_way_ends_the_run_and_drops_the_late_report() -> None:
     run = make_run()
     claim = claim_next(run)
 
@@ -283,7 +298,7 @@ def test_cancelling_a_capture_under_way_ends_the_run_and_drops_the_late_report()
     assert Attempt.objects.get(pk=claim.attempt_id).state == "cancelled"
 
 
-def test_who_cancels_or_retries_second_is_told_who_was_first():
+def test_who_cancels_or_retries_second_is_told_who_was_first() -> None:
     run = make_run()
     actions.cancel(run.pk, actor="bob")
 
@@ -294,7 +309,7 @@ def test_who_cancels_or_retries_second_is_told_who_was_first():
         actions.retry(run.pk, actor="bob")
 
 
-def test_a_retry_gives_way_to_a_newer_run_on_the_same_target():
+def test_a_retry_gives_way_to_a_newer_run_on_the_same_target() -> None:
     old = make_run(target="node-1")
     actions.cancel(old.pk, actor="ann")
     make_run(target="node-1", actor="bob")
@@ -305,7 +320,7 @@ def test_a_retry_gives_way_to_a_newer_run_on_the_same_target():
     assert queries.state_of(old.pk) is RunState.CANCELLED
 
 
-def test_a_run_past_its_deadline_fails_without_any_worker():
+def test_a_run_past_its_deadline_fails_without_any_worker() -> None:
     run = make_run()
 
     tasks.resume_stalled(now_ms=clock.to_ms(run.deadline))
@@ -315,7 +330,7 @@ def test_a_run_past_its_deadline_fails_without_any_worker():
     assert row.reason == "the run's deadline passed before capture ended"
 
 
-def test_a_lost_bell_is_rung_again_twice_as_late_each_time():
+def test_a_lost_bell_is_rung_again_twice_as_late_each_time() -> None:
     run = make_run()
     first_ms = clock.to_ms(run.ring_at)
     rung = []
@@ -327,7 +342,7 @@ def test_a_lost_bell_is_rung_again_twice_as_late_each_time():
     assert rung == [0, 1, 1, 2, 2]
 
 
-def test_a_run_that_does_not_exist_is_named():
+def test_a_run_that_does_not_exist_is_named() -> None:
     with pytest.raises(NoSuchRun, match="no run 9999"):
         queries.run_detail(9999)
     with pytest.raises(NoSuchRun):
@@ -336,7 +351,9 @@ def test_a_run_that_does_not_exist_is_named():
         actions.cancel(9999, actor="ann")
 
 
-def test_lists_take_one_query_and_a_detail_four(django_assert_num_queries):
+def test_lists_take_one_query_and_a_detail_four(
+    django_assert_num_queries: DjangoAssertNumQueries,
+) -> None:
     runs = [make_run() for _ in range(5)]
     claim_next(runs[0])
 

@@ -26,45 +26,56 @@ from runbooks.engine.plan import StepKind
 NOW_MS = 1_700_000_000_000
 
 
-def make_step(position=0, state=RunState.QUEUED, kind=StepKind.READ, **changes):
-    values = {
-        "position": position,
-        "name": f"step-{position}",
-        "kind": kind,
-        "state": state,
-        "attempt_count": 0,
-        "attempt_limit": 2,
-        "timeout_s": 30,
-        "lease_until_ms": NOW_MS + 5_000 if state is RunState.RUNNING else None,
-        "reason": "",
-    }
-    return StepSnapshot(**(values | changes))
+def make_step(
+    position: int = 0,
+    state: RunState = RunState.QUEUED,
+    kind: StepKind = StepKind.READ,
+    *,
+    attempt_count: int = 0,
+    reason: str = "",
+) -> StepSnapshot:
+    return StepSnapshot(
+        position=position,
+        name=f"step-{position}",
+        kind=kind,
+        state=state,
+        attempt_count=attempt_count,
+        attempt_limit=2,
+        timeout_s=30,
+        lease_until_ms=NOW_MS + 5_000 if state is RunState.RUNNING else None,
+        reason=reason,
+    )
 
 
-def make_run(*steps, state=RunState.RUNNING, deadline_ms=NOW_MS + 60_000, cancel_by=""):
+def make_run(
+    *steps: StepSnapshot,
+    state: RunState = RunState.RUNNING,
+    deadline_ms: int = NOW_MS + 60_000,
+    cancel_by: str = "",
+) -> RunSnapshot:
     return RunSnapshot(
         run_id=1, version=1, state=state, deadline_ms=deadline_ms, cancel_by=cancel_by, steps=steps
     )
 
 
-def test_every_condition_has_an_answer_under_every_pressure():
+def test_every_condition_has_an_answer_under_every_pressure() -> None:
     assert set(NEXT) == set(itertools.product(Condition, Pressure))
 
 
-def test_every_kind_of_step_has_a_verdict_for_every_end_that_an_attempt_reports():
+def test_every_kind_of_step_has_a_verdict_for_every_end_that_an_attempt_reports() -> None:
     ends = set(AttemptState) - {AttemptState.RUNNING, AttemptState.CANCELLED}
 
     assert set(VERDICT) == set(itertools.product(StepKind, ends))
 
 
-def test_no_table_entry_repeats_a_guarded_step():
+def test_no_table_entry_repeats_a_guarded_step() -> None:
     again = {end for (kind, end), after in VERDICT.items()
              if kind is StepKind.GUARDED and after is RunState.QUEUED}  # fmt: skip
 
     assert again == set()
 
 
-def test_a_change_under_way_is_never_dropped():
+def test_a_change_under_way_is_never_dropped() -> None:
     answers = {NEXT[Condition.UNDER_WAY_CHANGE, pressure] for pressure in Pressure}
 
     assert answers == {Answer.WAIT}
@@ -73,23 +84,23 @@ def test_a_change_under_way_is_never_dropped():
 @pytest.mark.parametrize(
     "state", [RunState.DONE, RunState.FAILED, RunState.UNKNOWN, RunState.CANCELLED]
 )
-def test_a_finished_run_has_no_next_effect(state):
+def test_a_finished_run_has_no_next_effect(state: RunState) -> None:
     assert next_effect(make_run(make_step(), state=state), now_ms=NOW_MS) is None
 
 
-def test_the_first_step_that_is_not_done_is_performed():
+def test_the_first_step_that_is_not_done_is_performed() -> None:
     run = make_run(make_step(0, RunState.DONE), make_step(1, attempt_count=1), make_step(2))
 
     assert next_effect(run, now_ms=NOW_MS) == Perform(position=1, name="step-1", attempt_number=2)
 
 
-def test_a_run_whose_steps_are_all_done_is_done_even_if_late_or_cancelled():
+def test_a_run_whose_steps_are_all_done_is_done_even_if_late_or_cancelled() -> None:
     run = make_run(make_step(0, RunState.DONE), deadline_ms=NOW_MS - 1, cancel_by="ann")
 
     assert next_effect(run, now_ms=NOW_MS) == Finish(state=RunState.DONE, reason="")
 
 
-def test_a_running_step_is_waited_for_until_its_lease_or_the_deadline():
+def test_a_running_step_is_waited_for_until_its_lease_or_the_deadline() -> None:
     step = make_step(0, RunState.RUNNING)
 
     assert next_effect(make_run(step), now_ms=NOW_MS) == Wait(until_ms=NOW_MS + 5_000)
@@ -97,7 +108,7 @@ def test_a_running_step_is_waited_for_until_its_lease_or_the_deadline():
     assert next_effect(near, now_ms=NOW_MS) == Wait(until_ms=NOW_MS + 1_000)
 
 
-def test_a_lease_ends_at_its_very_millisecond():
+def test_a_lease_ends_at_its_very_millisecond() -> None:
     run = make_run(make_step(0, RunState.RUNNING))
 
     assert isinstance(next_effect(run, now_ms=NOW_MS + 4_999), Wait)
@@ -106,7 +117,7 @@ def test_a_lease_ends_at_its_very_millisecond():
 
 
 @pytest.mark.parametrize("state", [RunState.QUEUED, RunState.RUNNING])
-def test_a_read_is_cancelled_at_once(state):
+def test_a_read_is_cancelled_at_once(state: RunState) -> None:
     run = make_run(make_step(0, state), cancel_by="ann")
 
     effect = next_effect(run, now_ms=NOW_MS)
@@ -114,13 +125,13 @@ def test_a_read_is_cancelled_at_once(state):
     assert effect == Finish(state=RunState.CANCELLED, reason="cancelled by ann")
 
 
-def test_a_guarded_step_under_way_is_waited_for_although_cancelled():
+def test_a_guarded_step_under_way_is_waited_for_although_cancelled() -> None:
     step = make_step(0, RunState.RUNNING, StepKind.GUARDED)
 
     assert isinstance(next_effect(make_run(step, cancel_by="ann"), now_ms=NOW_MS), Wait)
 
 
-def test_an_overdue_run_fails_and_names_the_step():
+def test_an_overdue_run_fails_and_names_the_step() -> None:
     run = make_run(make_step(0), deadline_ms=NOW_MS)
 
     effect = next_effect(run, now_ms=NOW_MS)
@@ -130,7 +141,7 @@ def test_an_overdue_run_fails_and_names_the_step():
 
 
 @pytest.mark.parametrize("state", [RunState.FAILED, RunState.UNKNOWN])
-def test_the_run_ends_as_its_step_did_with_the_steps_reason(state):
+def test_the_run_ends_as_its_step_did_with_the_steps_reason(state: RunState) -> None:
     run = make_run(make_step(0, state, reason="disk on fire"))
 
     assert next_effect(run, now_ms=NOW_MS) == Finish(state=state, reason="disk on fire")
@@ -148,5 +159,7 @@ def test_the_run_ends_as_its_step_did_with_the_steps_reason(state):
         (StepKind.GUARDED, AttemptState.FAILED, 1, RunState.FAILED),
     ],
 )
-def test_what_becomes_of_a_step_depends_on_its_kind(kind, ended, attempt_count, after):
+def test_what_becomes_of_a_step_depends_on_its_kind(
+    kind: StepKind, ended: AttemptState, attempt_count: int, after: RunState
+) -> None:
     assert verdict(kind, ended, attempt_count=attempt_count, attempt_limit=2) is after

@@ -2,139 +2,181 @@
 
 import signal
 import sqlite3
-import subprocess
-import sys
 import threading
 import time
+from collections.abc import Iterator
 
 import pytest
 from django.db import connections
+from opentelemetry.sdk.trace import TracerProvider
+from pytest_django.plugin import DjangoDbBlocker
 
 from runbooks import actions, clock, journal, queries
 from runbooks.engine.machine import Perform, RunState, next_effect
-from telemetry.client import QueryClient, TelemetryUnavailable
-from tests.runbooks.conftest import eventually
+from runbooks.journal import Claim
+from runbooks.models import Run
+from runbooks.queries import AttemptRow, RunRow
+from telemetry.client import QueryClient
+from tests.runbooks.house import House, eventually, lived_in
 
 pytestmark = pytest.mark.probe
 
-SPINNER = """
-import time
-def spin_in_circles(until):
-    while time.monotonic() < until:
-        sum(range(500))
-print("ready", flush=True)
-spin_in_circles(time.monotonic() + 120)
-"""
+
+@pytest.fixture(scope="module")
+def staffed(tmp_path_factory: pytest.TempPathFactory) -> Iterator[House]:
+    """A house with everything in it running, shared by the tests that leave it so."""
+    house = House(tmp_path_factory.mktemp("staffed"))
+    try:
+        house.migrate()
+        house.start_valkey()
+        house.start_profiler_and_target("node-1")
+        house.start_telemetry()
+        house.start_watcher()
+        house.start_worker()
+        yield house
+    finally:
+        house.close()
 
 
 @pytest.fixture
-def spinner():
-    """A process that burns its time in one function."""
-    with subprocess.Popen(
-        [sys.executable, "-c", SPINNER], stdout=subprocess.PIPE, text=True
-    ) as process:
-        assert process.stdout.readline() == "ready\n"
-        yield process
-        process.kill()
+def full_house(staffed: House, django_db_blocker: DjangoDbBlocker) -> Iterator[House]:
+    with django_db_blocker.unblock(), lived_in(staffed):
+        yield staffed
 
 
-def start_capture(target="node-1", seconds=2):
-    return actions.start("capture-profile", target, {"seconds": seconds}, actor="ann")
+@pytest.fixture
+def empty_house(
+    tmp_path_factory: pytest.TempPathFactory, django_db_blocker: DjangoDbBlocker
+) -> Iterator[House]:
+    """A house of one's own, without a table and without a process."""
+    house = House(tmp_path_factory.mktemp("empty"))
+    try:
+        with django_db_blocker.unblock(), lived_in(house):
+            yield house
+    finally:
+        house.close()
 
 
-def wait_until_done(run, house, timeout_s=40):
-    def ended():
+def start_capture(seconds: int = 1) -> Run:
+    return actions.start("capture-profile", "node-1", {"seconds": seconds}, actor="ann")
+
+
+def attempts_of(run: Run) -> tuple[AttemptRow, ...]:
+    return queries.run_detail(run.pk).steps[0].attempts
+
+
+def wait_until_captures(run: Run) -> None:
+    eventually(lambda: [a for a in attempts_of(run) if a.state == "running"], "it captures")
+
+
+def wait_until_done(run: Run, house: House) -> RunRow:
+    def ended() -> RunRow | None:
         row = queries.run_detail(run.pk).run
         return None if row.is_active else row
 
-    row = eventually(ended, f"the run ends; worker: {house.log('worker')[-2000:]}", timeout_s)
-    assert (row.state, row.reason) == ("done", "")
+    row = eventually(ended, f"run {run.pk} ends", timeout_s=40)
+    assert (row.state, row.reason) == ("done", ""), house.log("worker")[-2000:]
     return row
 
 
-def start_telemetry(house):
-    house.start("telemetry", sys.executable, "-m", "telemetry.serve")
-    client = QueryClient(house.settings)
+def test_a_profile_ends_in_stored_stacks(full_house: House) -> None:
+    row = wait_until_done(start_capture(seconds=2), full_house)
 
-    def answers():
-        try:
-            return client.health()
-        except TelemetryUnavailable:
-            return None
-
-    eventually(answers, "telemetry answers")
-    return client
-
-
-def test_a_profile_ends_in_stored_stacks_even_if_its_worker_is_killed_on_the_way(
-    make_house, spinner
-):
-    house = make_house()
-    house.register("node-1", spinner.pid)
-    house.start_valkey()
-    house.start_profiler()
-    house.start_worker()
-    house.start_watcher()
-    client = start_telemetry(house)
-
-    run = start_capture()
-    first = wait_until_done(run, house)
-
-    stored = client.profile(first.outcome["profile_id"])
+    stored = QueryClient(full_house.settings).profile(str(row.outcome["profile_id"]))
+    assert stored is not None
     assert stored["target"] == "node-1"
     assert "spin_in_circles" in stored["collapsed"]
-    assert first.outcome["samples"] > 50
-    assert "spin_in_circles" in first.outcome["top"][0]["function"]
-    assert 0 <= first.outcome["pause_percent"] < 100
+    assert stored["samples"] == row.outcome["samples"] > 50
+    top = row.outcome["top"]
+    assert isinstance(top, list)
+    assert "spin_in_circles" in top[0]["function"]
+    assert 0 <= stored["pause_percent"] < 100
 
-    run = start_capture(seconds=3)
-    eventually(lambda: queries.run_detail(run.pk).steps[0].state == "running", "it captures")
-    house.kill("worker")
-    house.start_worker()
-    wait_until_done(run, house)
 
-    lost, again = queries.run_detail(run.pk).steps[0].attempts
+def test_one_trace_runs_from_the_button_to_the_step(full_house: House) -> None:
+    with TracerProvider().get_tracer("button").start_as_current_span("press") as span:
+        trace_id = f"{span.get_span_context().trace_id:032x}"
+        run = start_capture()
+
+    assert wait_until_done(run, full_house).trace_id == trace_id
+
+    def spans() -> set[str]:
+        found = QueryClient(full_house.settings).trace(trace_id) or {"spans": []}
+        return {span["name"] for span in found["spans"]}
+
+    eventually(lambda: {"perform capture", "perform store"} <= spans(), "the spans are stored")
+
+
+def test_a_cancelled_capture_is_dropped_and_frees_its_target(full_house: House) -> None:
+    run = start_capture(seconds=30)
+    wait_until_captures(run)
+
+    assert actions.cancel(run.pk, actor="bob").state == "cancelled"
+
+    begun = time.monotonic()
+    wait_until_done(start_capture(), full_house)
+    assert time.monotonic() - begun < 20
+    assert [attempt.state for attempt in attempts_of(run)] == ["cancelled"]
+
+
+def test_a_worker_that_is_killed_in_a_capture_is_told_and_the_capture_repeated(
+    full_house: House,
+) -> None:
+    run = start_capture(seconds=2)
+    wait_until_captures(run)
+
+    full_house.kill("worker")
+    full_house.start_worker()
+    wait_until_done(run, full_house)
+
+    lost, again = attempts_of(run)
     assert (lost.state, again.state) == ("lost", "done")
     assert "worker died during capture; the reaper saw its lease expire at" in lost.reason
 
 
-def test_runs_outlive_a_broker_that_is_killed_and_comes_back_empty(make_house, spinner):
-    house = make_house()
-    house.register("node-1", spinner.pid)
-    house.start_profiler()
-    house.start_valkey()
-    start_telemetry(house)
-    heard = start_capture("node-1", seconds=1)
-    house.kill("valkey")
+def test_a_worker_that_is_told_to_stop_gives_its_capture_back(full_house: House) -> None:
+    run = start_capture(seconds=30)
+    wait_until_captures(run)
+    worker = full_house.processes["worker"]
+
+    worker.send_signal(signal.SIGTERM)
+
+    assert worker.wait(15) == 0
+    assert [attempt.state for attempt in attempts_of(run)] == ["released"]
+    assert queries.state_of(run.pk) is RunState.RUNNING
+    actions.cancel(run.pk, actor="ann")
+    full_house.start_worker()
+
+
+def test_runs_outlive_a_broker_that_is_killed_and_comes_back_empty(full_house: House) -> None:
+    full_house.kill("worker")
+    heard = start_capture()
+    full_house.kill("valkey")
     begun = time.monotonic()
-    assert actions.cancel(heard.pk, actor="ann").state == "cancelled"
-    unheard = start_capture("node-1", seconds=1)
-    actions.cancel(unheard.pk, actor="ann")
+    actions.cancel(heard.pk, actor="ann")
     actions.retry(heard.pk, actor="ann")
-    assert time.monotonic() - begun < 2, "buttons work at their usual pace without a broker"
+    assert time.monotonic() - begun < 2, "a button keeps its pace without a broker"
 
-    house.start_valkey()
-    house.start_watcher()
-    house.start_worker()
-    wait_until_done(heard, house)
-    assert queries.run_detail(heard.pk).transitions[-1].to_state == "done"
+    full_house.start_valkey()
+    full_house.start_worker()
+    wait_until_done(heard, full_house)
 
-    house.kill("valkey")
-    eventually(lambda: house.beat("worker").note != "listening", "the worker misses the broker")
-    house.start_valkey()
-    wait_until_done(start_capture("node-1", seconds=1), house)
+    full_house.kill("valkey")
+    eventually(lambda: full_house.beat("worker").note != "listening", "the worker misses it")
+    full_house.start_valkey()
+    wait_until_done(start_capture(), full_house)
 
 
-def test_of_many_workers_that_claim_at_the_same_moment_one_wins(make_house):
-    make_house()
+def test_of_many_workers_that_claim_at_the_same_moment_one_wins(empty_house: House) -> None:
+    empty_house.migrate()
     run = start_capture()
     seen = journal.load(run.pk)
     effect = next_effect(seen, now_ms=clock.now_ms())
     assert isinstance(effect, Perform)
     together = threading.Barrier(6)
-    claims = []
+    claims: list[Claim | None] = []
 
-    def claim(worker):
+    def claim(worker: str) -> None:
         together.wait(10)
         claims.append(journal.claim(seen, effect, worker=worker, now_ms=clock.now_ms()))
         connections.close_all()
@@ -147,11 +189,13 @@ def test_of_many_workers_that_claim_at_the_same_moment_one_wins(make_house):
 
     assert len(claims) == 6
     assert len([claim for claim in claims if claim is not None]) == 1
-    assert len(queries.run_detail(run.pk).steps[0].attempts) == 1
+    assert len(attempts_of(run)) == 1
 
 
-def test_the_watcher_outlives_a_missing_and_a_locked_database_and_ends_cleanly(make_house):
-    house = make_house(migrate=False)
+def test_the_watcher_outlives_a_missing_and_a_locked_database_and_ends_cleanly(
+    empty_house: House,
+) -> None:
+    house = empty_house
     watcher = house.start_watcher()
     eventually(lambda: "no such table" in house.beat("watcher").note, "it says what is missing")
     house.migrate()
@@ -163,10 +207,9 @@ def test_the_watcher_outlives_a_missing_and_a_locked_database_and_ends_cleanly(m
     eventually(lambda: "locked" in house.beat("watcher").note, "it says that it is locked out")
     lock.execute("ROLLBACK")
     lock.close()
-    eventually(lambda: queries.run_detail(run.pk).run.state == "queued", "reads work")
     eventually(lambda: "locked" not in house.beat("watcher").note, "it works again")
     watcher.send_signal(signal.SIGTERM)
 
     assert watcher.wait(10) == 0
     assert queries.state_of(run.pk) is RunState.QUEUED
-    assert house.log("watcher").count("Traceback") == 0
+    assert "Traceback" not in house.log("watcher")

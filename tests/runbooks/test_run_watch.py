@@ -1,6 +1,9 @@
 """The watcher's loop with a clock of our own: it isolates, backs off, recovers and stops."""
 
 import threading
+from pathlib import Path
+
+import pytest
 
 from runbooks import heartbeat
 from runbooks.watch import Duty, Watch
@@ -9,11 +12,11 @@ from runbooks.watch import Duty, Watch
 class World:
     """A clock that only moves when told, and the beats that were sent."""
 
-    def __init__(self):
+    def __init__(self) -> None:
         self.now_s = 100.0
-        self.notes = []
+        self.notes: list[str] = []
 
-    def make_watch(self, *duties):
+    def make_watch(self, *duties: Duty) -> Watch:
         return Watch(
             duties,
             beat=lambda _now_ms, note: self.notes.append(note),
@@ -25,19 +28,19 @@ class World:
 class Work:
     """A duty's work that records when it was called and fails as long as `trouble` is set."""
 
-    def __init__(self, world, trouble=""):
+    def __init__(self, world: World, trouble: str = "") -> None:
         self.world = world
         self.trouble = trouble
-        self.called_s = []
+        self.called_s: list[float] = []
 
-    def __call__(self, now_ms):
+    def __call__(self, now_ms: int) -> str:
         self.called_s.append(self.world.now_s)
         if self.trouble:
             raise OSError(self.trouble)
         return "fine"
 
 
-def test_a_duty_that_fails_does_not_stop_the_others(caplog):
+def test_a_duty_that_fails_does_not_stop_the_others(caplog: pytest.LogCaptureFixture) -> None:
     world = World()
     broken, sound = Work(world, "database is locked"), Work(world)
     watch = world.make_watch(
@@ -52,7 +55,7 @@ def test_a_duty_that_fails_does_not_stop_the_others(caplog):
     assert world.notes[-1] == "broken: OSError: database is locked"
 
 
-def test_a_failing_duty_waits_twice_as_long_each_time_up_to_a_bound():
+def test_a_failing_duty_waits_twice_as_long_each_time_up_to_a_bound() -> None:
     world = World()
     broken = Work(world, "no such table")
     watch = world.make_watch(Duty(name="broken", every_s=1, work=broken))
@@ -65,7 +68,7 @@ def test_a_failing_duty_waits_twice_as_long_each_time_up_to_a_bound():
     assert waits == [1, 2, 4, 8, 15, 15]
 
 
-def test_the_same_trouble_is_logged_once_and_its_end_once(caplog):
+def test_the_same_trouble_is_logged_once_and_its_end_once(caplog: pytest.LogCaptureFixture) -> None:
     world = World()
     work = Work(world, "no broker")
     watch = world.make_watch(Duty(name="runs", every_s=1, work=work))
@@ -80,7 +83,7 @@ def test_the_same_trouble_is_logged_once_and_its_end_once(caplog):
     assert world.notes[-1] == "fine"
 
 
-def test_a_duty_is_done_no_more_often_than_it_asks():
+def test_a_duty_is_done_no_more_often_than_it_asks() -> None:
     world = World()
     work = Work(world)
     watch = world.make_watch(Duty(name="slow", every_s=5, work=work))
@@ -92,7 +95,7 @@ def test_a_duty_is_done_no_more_often_than_it_asks():
     assert work.called_s == [100.0, 105.0, 110.0]
 
 
-def test_a_watch_that_is_told_to_stop_ends_at_once():
+def test_a_watch_that_is_told_to_stop_ends_at_once() -> None:
     world = World()
     watch = world.make_watch(Duty(name="runs", every_s=1, work=Work(world)))
     thread = threading.Thread(target=watch.run)
@@ -104,7 +107,7 @@ def test_a_watch_that_is_told_to_stop_ends_at_once():
     assert not thread.is_alive()
 
 
-def test_a_heartbeat_is_alive_until_it_is_stale(tmp_path):
+def test_a_heartbeat_is_alive_until_it_is_stale(tmp_path: Path) -> None:
     assert heartbeat.beat(tmp_path / "run", "watcher", note="fine", now_ms=1_000)
 
     fresh = heartbeat.read(tmp_path / "run", "watcher", now_ms=7_000)
@@ -114,14 +117,14 @@ def test_a_heartbeat_is_alive_until_it_is_stale(tmp_path):
     assert (stale.is_alive, stale.age_s) == (False, 6.001)
 
 
-def test_no_heartbeat_and_a_damaged_one_both_mean_not_alive(tmp_path):
+def test_no_heartbeat_and_a_damaged_one_both_mean_not_alive(tmp_path: Path) -> None:
     (tmp_path / "worker.beat").write_text('{"pid": 1')
 
     assert not heartbeat.read(tmp_path, "worker", now_ms=1).is_alive
     assert heartbeat.read(tmp_path, "watcher", now_ms=1).age_s is None
 
 
-def test_a_heartbeat_that_cannot_be_written_is_survived(tmp_path):
+def test_a_heartbeat_that_cannot_be_written_is_survived(tmp_path: Path) -> None:
     (tmp_path / "run").write_text("a file where the folder should be")
 
     assert not heartbeat.beat(tmp_path / "run", "watcher", note="", now_ms=1)

@@ -15,7 +15,7 @@ from typing import Any
 from celery import current_app
 from django.core.management.base import BaseCommand
 
-from runbooks import bell, limits, worker_trace
+from runbooks import bell, limits, worker_stop, worker_trace
 from runbooks.worker_beat import BeatStep
 
 CONCURRENCY_DEFAULT = 2
@@ -46,6 +46,7 @@ class Command(BaseCommand):
         )
         current_app.steps["consumer"].add(BeatStep)
         worker_trace.connect()
+        worker_stop.connect()
         worker = current_app.Worker(
             concurrency=options["concurrency"],
             pool="prefork",
