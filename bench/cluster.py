@@ -7,7 +7,6 @@ is free at the moment, and every process that was started is ended, whatever hap
 from __future__ import annotations
 
 import contextlib
-import http.client
 import json
 import os
 import secrets
@@ -20,6 +19,8 @@ import time
 from pathlib import Path
 from types import TracebackType
 
+from bench import signed
+from bench.client import RawClient
 from storage_core.client import FleetClient, NodeStatus
 from storage_core.errors import NodeUnreachable
 from telemetry.config import Settings
@@ -169,16 +170,14 @@ class Cluster:
 
     def _serves(self, running: list[int]) -> bool:
         for node in running:
-            connection = http.client.HTTPConnection(
-                "127.0.0.1", self.settings.own_port(node), timeout=0.5
-            )
             try:
-                connection.request("GET", "/devstoreaccount1?comp=list")
-                connection.getresponse().read()
+                client = RawClient(self.settings.own_port(node), timeout_s=6)
+                listed = client.send(signed.raw("GET", "/devstoreaccount1", query={"comp": "list"}))
+                client.close()
             except OSError:
                 return False
-            finally:
-                connection.close()
+            if listed.status != 200:
+                return False
         return True
 
     def cpu_seconds(self, node: int) -> float:

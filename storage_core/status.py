@@ -81,7 +81,9 @@ class NodeFacts:
         """Ended requests by kind since the start, from the recorder's own instruments."""
         found = {"read": 0, "write": 0, "failed": 0}
         for attributes, histogram in self._metrics.histograms_of(names.REQUEST_DURATION):
-            found[str(attributes[names.KIND])] += histogram.count
+            kind = str(attributes[names.KIND])
+            if kind in found:  # what is refused before it is understood is neither
+                found[kind] += histogram.count
         for _, counter in self._metrics.counters_of(names.REQUESTS_FAILED):
             found["failed"] += counter.value
         return found
