@@ -38,7 +38,8 @@ def main(argv: Sequence[str]) -> int:
         table.head()
         for connections in (1, 16, 64):
             table.row(f"PUT 4 KiB, leader, c={connections}", own, puts, connections)
-        gets = [signed.get_blob(CONTAINER, f"small-{n}") for n in range(2000)]
+        # wrk asks its script once before it begins, so the first name is never sent.
+        gets = [signed.get_blob(CONTAINER, f"small-{n}") for n in range(1, 2001)]
         for connections in (1, 16, 64):
             table.row(f"GET 4 KiB hot, leader, c={connections}", own, gets, connections)
         for connections in (1, 64):
