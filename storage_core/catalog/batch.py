@@ -68,11 +68,14 @@ class Batch:
         return found[:limit]
 
     def container(self, account: str, name: str) -> Optional[ContainerRow]:
-        key = keys.container(account, name)
+        return self.container_at(keys.container(account, name))
+
+    def container_at(self, key: bytes) -> Optional[ContainerRow]:
         changed = self.rows.get(key, _ABSENT)
         if changed is None:
             return None
         if changed is not _ABSENT:
+            name = keys.container_name_of(key)
             return rows.decode_container(name, changed)  # type: ignore[arg-type]  # is bytes
         known = self._decoded.get(key)
         if known is None:
@@ -81,7 +84,8 @@ class Batch:
                 return None
             if len(self._decoded) >= _DECODED_MAX:
                 self._decoded.clear()
-            known = self._decoded[key] = rows.decode_container(name, raw)
+            known = rows.decode_container(keys.container_name_of(key), raw)
+            self._decoded[key] = known
         return known
 
     def put_container(self, account: str, row: Optional[ContainerRow], name: str) -> None:

@@ -14,11 +14,11 @@ from typing import Optional, Union
 from storage_core.catalog import blob_row, extents, keys, layouts, packing, stages, uploads
 from storage_core.catalog.batch import Batch, Stamp
 from storage_core.catalog.blob_row import BlobRow
+from storage_core.catalog.codec import PackedPutBlob
 from storage_core.catalog.commands import (
     UNCONDITIONAL,
     Conditions,
     DeleteBlob,
-    PutBlob,
     SetBlobMetadata,
     SetBlobProperties,
 )
@@ -33,13 +33,13 @@ def find(batch: Batch, key: bytes) -> Optional[BlobRow]:
     return None if raw is None else BlobRow(raw, batch.get)
 
 
-def put(batch: Batch, stamp: Stamp, command: PutBlob, body: Optional[Extent]) -> str:
+def put(batch: Batch, stamp: Stamp, command: PackedPutBlob, body: Optional[Extent]) -> str:
     """Create or replace. `body` None asks for a refusal that does not depend on the content."""
-    container = batch.container(command.account, command.container)
+    container = batch.container_at(command.container_key)
     if container is None:
         return "ContainerNotFound"
     generation = container.generation
-    name = command.blob.encode("utf-8")
+    name = command.name
     key = keys.blob(generation, name)
     old = find(batch, key)
     code = replace_refusal(command.conditions, old)
@@ -64,13 +64,10 @@ def put(batch: Batch, stamp: Stamp, command: PutBlob, body: Optional[Extent]) ->
         packed = extents.pack(*body) if body.length else b""
         if crc64 is None:
             crc64 = body.crc
-    described = packing.pack_properties(command.properties) + packing.pack_metadata(
-        command.metadata
-    )
     clear(batch, generation, name, old)
     content = Content(command.size_bytes, packed, crc64, [])
     created_ms = stamp.time_ms if old is None else old.created_ms
-    layouts.write(batch, stamp, key, content, created_ms, described)
+    layouts.write(batch, stamp, key, content, created_ms, command.described)
     return ""
 
 

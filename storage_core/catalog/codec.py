@@ -14,7 +14,7 @@ from __future__ import annotations
 import struct
 from typing import Any, Callable, Dict, List, NamedTuple, Optional, Tuple, Type, cast
 
-from storage_core.catalog import packing, rows
+from storage_core.catalog import keys, packing, rows
 from storage_core.catalog.commands import (
     BLOCK_ID_BYTES_MAX,
     UNCONDITIONAL,
@@ -43,6 +43,8 @@ from storage_core.catalog.packing import Undecodable
 from storage_core.log.format import Extent
 
 VERSION = 1
+PUT_BLOB = 16
+_PUT_BLOB_HEAD = bytes((VERSION, PUT_BLOB))
 
 _IF_MATCH = 1
 _IF_NONE_MATCH = 2
@@ -256,7 +258,9 @@ SHAPES = (
     Shape(3, DeleteContainer, (*_CONTAINER, CONDITIONS)),
     Shape(4, SetContainerMetadata, (*_CONTAINER, METADATA, CONDITIONS)),
     Shape(5, SetContainerAccess, (*_CONTAINER, TEXT, POLICIES, CONDITIONS)),
-    Shape(16, PutBlob, (*_BLOB, U64, PROPERTIES, METADATA, CONDITIONS, UPLOAD_ID, U32, CRC64)),
+    Shape(
+        PUT_BLOB, PutBlob, (*_BLOB, U64, PROPERTIES, METADATA, CONDITIONS, UPLOAD_ID, U32, CRC64)
+    ),
     Shape(17, PutBlock, (*_BLOB, BLOCK_ID, U64, UPLOAD_ID, U32)),
     Shape(18, PutBlockList, (*_BLOB, CHOICES, PROPERTIES, METADATA, CONDITIONS)),
     Shape(19, DeleteBlob, (*_BLOB, CONDITIONS)),
@@ -303,3 +307,64 @@ def decode(meta: bytes) -> Command:
     if at != len(meta):
         raise Undecodable("%d bytes after the command" % (len(meta) - at))
     return cast("Command", make(values))
+
+
+class PackedPutBlob(NamedTuple):
+    """A Put Blob as applying it needs it: names as keys hold them, the description as rows do.
+
+    Most entries are this command, and most of its fields only pass from the log to a row.
+    """
+
+    container_key: bytes
+    name: bytes
+    size_bytes: int
+    described: bytes
+    conditions: Conditions
+    upload_id: bytes
+    chunk_count: int
+    crc64: Optional[int]
+
+
+def pack_put_blob(command: PutBlob) -> PackedPutBlob:
+    return PackedPutBlob(
+        keys.container(command.account, command.container),
+        command.blob.encode("utf-8"),
+        command.size_bytes,
+        packing.pack_properties(command.properties) + packing.pack_metadata(command.metadata),
+        command.conditions,
+        command.upload_id,
+        command.chunk_count,
+        command.crc64,
+    )
+
+
+def is_put_blob(meta: bytes) -> bool:
+    return meta[:2] == _PUT_BLOB_HEAD
+
+
+def decode_put_blob(meta: bytes) -> PackedPutBlob:
+    """As `pack_put_blob(decode(meta))`, with texts measured but not read."""
+    account, at = packing.take_short(meta, 2)
+    container, at = packing.take_short(meta, at)
+    if b"\x00" in account or b"\x00" in container:
+        raise Undecodable("a NUL in the name of an account or container")
+    name, at = packing.take_short(meta, at)
+    size_bytes, start = U64.take(meta, at)
+    at = packing.end_of_description(meta, start)
+    described = meta[start:at]
+    conditions, at = _take_conditions(meta, at)
+    upload_id, at = _take_upload_id(meta, at)
+    chunk_count, at = U32.take(meta, at)
+    crc64, at = _take_crc64(meta, at)
+    if at != len(meta):
+        raise Undecodable("%d bytes after the command" % (len(meta) - at))
+    return PackedPutBlob(
+        keys.joined_container(account, container),
+        name,
+        size_bytes,
+        described,
+        conditions,
+        upload_id,
+        chunk_count,
+        crc64,
+    )

@@ -46,7 +46,15 @@ def account(name: str) -> bytes:
 
 
 def container(account_name: str, name: str) -> bytes:
-    return b"C%b\x00%b" % (account_name.encode("utf-8"), name.encode("utf-8"))
+    return joined_container(account_name.encode("utf-8"), name.encode("utf-8"))
+
+
+def joined_container(account_name: bytes, name: bytes) -> bytes:
+    return b"C%b\x00%b" % (account_name, name)
+
+
+def container_name_of(key: bytes) -> str:
+    return key[key.index(b"\x00") + 1 :].decode("utf-8")
 
 
 def blob(generation: int, name: bytes) -> bytes:

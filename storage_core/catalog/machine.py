@@ -15,7 +15,7 @@ Read next: `batch`, then `blobs` and `blocks` for the effects.
 
 from __future__ import annotations
 
-from typing import Any, Callable, Dict, List, NamedTuple, Optional, Sequence, Tuple, Type
+from typing import Any, Callable, Dict, List, NamedTuple, Optional, Sequence, Tuple, Type, Union
 
 from storage_core.catalog import (
     blobs,
@@ -88,6 +88,8 @@ _EFFECTS: Dict[Type[Any], _Effect] = {
     ExpireUploads: _Effect(garbage.expire),
     Reap: _Effect(garbage.reap),
 }
+_PUT_BLOB = _EFFECTS[PutBlob]
+_Applicable = Union[Command, codec.PackedPutBlob]
 assert set(_EFFECTS) == {shape.command for shape in codec.SHAPES}, "each command has an effect"
 
 
@@ -140,6 +142,11 @@ class Catalog:
         The content is not looked at, neither a body nor an upload: it may yet come.
         """
         effect = _EFFECTS[type(command)]
+        if isinstance(command, PutBlob):
+            return self._evaluate(effect, codec.pack_put_blob(command))
+        return self._evaluate(effect, command)
+
+    def _evaluate(self, effect: _Effect, command: _Applicable) -> str:
         batch = Batch(self._index, self._decoded)
         applied = self._applied
         stamp = Stamp(1 + (applied.index if applied else 0), applied.term if applied else 0, 0)
@@ -190,8 +197,13 @@ class Catalog:
             raw = changes.get(keys.operation(self._operations[op_id]))
             assert raw is not None and rows.op_id_of(raw) == op_id, (index, op_id)
             return rows.decode_operation(raw)
-        command = codec.decode(entry.meta)
-        effect = _EFFECTS[type(command)]
+        command: _Applicable
+        if codec.is_put_blob(entry.meta):
+            command = codec.decode_put_blob(entry.meta)
+            effect = _PUT_BLOB
+        else:
+            command = codec.decode(entry.meta)
+            effect = _EFFECTS[type(command)]
         stamp = Stamp(index, entry.term, entry.time_ms)
         if effect.takes_body:
             body = Extent(
@@ -202,7 +214,7 @@ class Catalog:
             )
             code = effect.run(changes, stamp, command, body)
             # A final entry settles its upload either way: nobody can name it again.
-            if isinstance(command, (PutBlob, PutBlock)) and command.upload_id:
+            if isinstance(command, (codec.PackedPutBlob, PutBlock)) and command.upload_id:
                 uploads.drop(changes, command.upload_id)
         else:
             code = effect.run(changes, stamp, command)

@@ -105,6 +105,20 @@ def take_properties(buffer: bytes, at: int) -> Tuple[BlobProperties, int]:
     return properties, end
 
 
+def end_of_description(buffer: bytes, at: int) -> int:
+    """The place after properties and metadata, both only measured."""
+    start = at + _PROPERTY_LENGTHS.size
+    if start > len(buffer):
+        raise Undecodable("cut short at byte %d" % at)
+    count, at = take_u16(buffer, start + sum(_PROPERTY_LENGTHS.unpack_from(buffer, at)))
+    for _ in range(2 * count):
+        length, at = take_u16(buffer, at)
+        at += length
+    if at > len(buffer):
+        raise Undecodable("cut short at byte %d" % len(buffer))
+    return at
+
+
 def pack_metadata(metadata: Metadata) -> bytes:
     if not metadata:
         return _NO_METADATA
