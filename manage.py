@@ -13,6 +13,7 @@ import sys
 # Command -> module with main(argv) -> exit code or None.
 WITHOUT_DJANGO = {
     "up": "storage_core.fleet.main",
+    "status": "storage_core.fleet.status",
     "node": "storage_core.node.main",
     "telemetry": "telemetry.serve",
     "profiler": "telemetry.profiling.helper",

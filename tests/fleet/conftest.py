@@ -48,7 +48,8 @@ class TinyFleet:
             **os.environ,
             "HOLDFAST_HOME": str(home),
             "HOLDFAST_BLOB_PORT": str(self.port),
-            "HOLDFAST_WEB_PORT": str(free_port()),
+            # Nobody listens on node ports here, least of all a fleet of whoever runs the tests.
+            "HOLDFAST_NODE_PORT_BASE": str(free_port()),
         }
         self.supervisors: list[subprocess.Popen[bytes]] = []
 
