@@ -1,8 +1,8 @@
 """The bell: tells a worker that a run may have something to do. It may get lost, it never decides.
 
 Ringing goes to a broker that can be down, restarted or emptied. So `ring` never raises for a
-broker's sake and never waits longer than RING_TIMEOUT_S: a lost ring is logged, and the watcher
-rings again from the table.
+broker's sake and never waits longer than twice RING_TIMEOUT_S: a lost ring is logged, and the
+watcher rings again from the table.
 """
 
 from __future__ import annotations

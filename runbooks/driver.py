@@ -92,6 +92,11 @@ def _attempt(claim: Claim) -> AttemptState:
     except WorkerStopping:
         journal.release(claim, now_ms=clock.now_ms(), reason="the worker was told to stop")
         return AttemptState.RELEASED
+    except SystemExit:
+        # Told to end this instant. A guarded change may have happened: then its lease tells.
+        if claim.step_kind is not StepKind.GUARDED:
+            journal.release(claim, now_ms=clock.now_ms(), reason="the worker was stopped")
+        raise
     if not journal.record(claim, performed, now_ms=clock.now_ms()):
         logger.warning("an attempt ended after it was closed", extra={"run_id": run.pk})
     return performed.state

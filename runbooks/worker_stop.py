@@ -17,6 +17,9 @@ from celery import signals
 
 from runbooks import driver
 
+# The pool keeps SIGTERM and SIGUSR1 of its children for itself.
+GIVE_BACK = signal.SIGUSR2
+
 
 def connect() -> None:
     """Called once in the worker's main process, before it forks."""
@@ -25,7 +28,7 @@ def connect() -> None:
 
 
 def _listen(**_kwargs: Any) -> None:
-    signal.signal(signal.SIGTERM, _give_back)
+    signal.signal(GIVE_BACK, _give_back)
 
 
 def _give_back(_number: int, _frame: FrameType | None) -> None:
@@ -35,4 +38,4 @@ def _give_back(_number: int, _frame: FrameType | None) -> None:
 def _tell_children(**_kwargs: Any) -> None:
     for child in active_children():
         if child.pid is not None:
-            os.kill(child.pid, signal.SIGTERM)
+            os.kill(child.pid, GIVE_BACK)

@@ -169,13 +169,13 @@ def lived_in(house: House) -> Iterator[House]:
     )
     database["NAME"] = house.home / "console.sqlite3"
     connections["default"] = connections.create_connection("default")
-    current_app.conf.broker_url = f"redis+socket://{house.broker}"
+    current_app.conf.update(broker_url=f"redis+socket://{house.broker}")
     try:
         yield house
     finally:
         connections["default"].close()
         database["NAME"], connections["default"] = name, connection
-        current_app.conf.broker_url = url
+        current_app.conf.update(broker_url=url)
 
 
 def free_port() -> int:

@@ -10,6 +10,7 @@ from pytest_django import DjangoAssertNumQueries
 from runbooks import actions, clock, driver, journal, limits, queries, tasks
 from runbooks.engine.executor import Performed
 from runbooks.engine.machine import AttemptState, Perform, RunState, next_effect
+from runbooks.engine.plan import StepKind
 from runbooks.errors import (
     AlreadyActive,
     BadParameter,
@@ -278,6 +279,60 @@ def test_a_retry_keeps_the_steps_that_are_done() -> None:
 
     claim = claim_next(run)
     assert claim.step_name == "store"
+
+
+def make_guarded_run() -> Run:
+    run = make_run()
+    run.steps.update(kind=StepKind.GUARDED.value)
+    return run
+
+
+def test_a_guarded_step_that_is_lost_leaves_the_run_unknown_until_a_person_decides() -> None:
+    run = make_guarded_run()
+    tasks.resume_stalled(now_ms=at_expiry(claim_next(run)))
+    assert queries.state_of(run.pk) is RunState.UNKNOWN
+
+    actions.retry(run.pk, actor="bob")
+
+    tasks.resume_stalled(now_ms=at_expiry(claim_next(run)))
+    assert queries.state_of(run.pk) is RunState.UNKNOWN
+    assert len(queries.run_detail(run.pk).steps[0].attempts) == 2
+
+
+def test_a_guarded_step_under_way_is_finished_before_its_run_is_cancelled() -> None:
+    run = make_guarded_run()
+    claim = claim_next(run)
+
+    assert actions.cancel(run.pk, actor="bob").state == "running"
+    assert not queries.recent_runs(1)[0].can_cancel
+
+    assert journal.record(claim, done(samples=1), now_ms=clock.now_ms())
+    driver.settle(run.pk, now_ms=clock.now_ms())
+    detail = queries.run_detail(run.pk)
+    assert (detail.run.state, detail.steps[0].state) == ("cancelled", "done")
+
+
+def test_a_missing_profiler_is_a_sentence_in_the_run_and_not_an_exception() -> None:
+    run = make_run()
+
+    assert not driver.advance(run.pk, worker="host:1")
+
+    attempt = queries.run_detail(run.pk).steps[0].attempts[0]
+    assert attempt.state == "failed"
+    assert attempt.reason.startswith("the profiler does not answer: ")
+
+
+def test_a_defect_in_an_action_is_a_sentence_in_the_run_too(
+    caplog: pytest.LogCaptureFixture,
+) -> None:
+    run = make_run()
+    journal.record(claim_next(run), done(b"not stacks"), now_ms=clock.now_ms())
+
+    assert not driver.advance(run.pk, worker="host:1")
+
+    attempt = queries.run_detail(run.pk).steps[1].attempts[0]
+    assert attempt.reason == "store failed unexpectedly: KeyError: 'started_ms'"
+    assert "a step failed unexpectedly" in caplog.text
 
 
 def test_a_queued_run_is_cancelled_at_once() -> None:
