@@ -24,6 +24,7 @@ from telemetry.config import Settings
 ROOT = Path(__file__).parents[2]
 WAIT_S_MAX = 20.0
 PROTOBUF = "application/x-protobuf"
+SERVE = "-W error -m telemetry.serve --any-port --ports-file".split()
 
 Found = TypeVar("Found")
 
@@ -54,8 +55,7 @@ class TelemetryProcess:
         ports_file = self.home / "ports.json"
         ports_file.unlink(missing_ok=True)
         self.process = subprocess.Popen(
-            [sys.executable, "-W", "error", "-m", "telemetry.serve"]
-            + ["--any-port", "--ports-file", str(ports_file)],
+            [sys.executable, *SERVE, str(ports_file)],
             env={**os.environ, "HOLDFAST_HOME": str(self.home)},
             cwd=ROOT,
             stderr=subprocess.DEVNULL,
