@@ -14,7 +14,7 @@ import sys
 WITHOUT_DJANGO = {
     "up": "storage_core.fleet.main",
     "status": "storage_core.fleet.status",
-    "node": "storage_core.node.main",
+    "node": "storage_core.node",
     "telemetry": "telemetry.serve",
     "profiler": "telemetry.profiling.helper",
     "workload": "storage_core.workload",
