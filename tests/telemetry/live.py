@@ -127,4 +127,5 @@ def make_traces(*spans: Span, service: str = "shop", node: str = "shop-1") -> by
     group = ResourceSpans(
         resource=Resource(attributes=attributes), scope_spans=[ScopeSpans(spans=spans)]
     )
-    return ExportTraceServiceRequest(resource_spans=[group]).SerializeToString()
+    body: bytes = ExportTraceServiceRequest(resource_spans=[group]).SerializeToString()
+    return body

@@ -2,16 +2,20 @@ import http.server
 import json
 import logging
 import threading
+from collections.abc import Iterator
 from io import StringIO
+from typing import Any
 
 import pytest
 from opentelemetry.exporter.otlp.proto.common.trace_encoder import encode_spans
 
 from telemetry import logs, names
+from telemetry.config import Settings
+from telemetry.logs import LogLine
 from telemetry.otlp import sender as sender_module
 from telemetry.otlp.sender import TRACES, Parcel, Sender
 from telemetry.otlp.spans import SpanMaker, resource_of
-from telemetry.tracing import Recorder, StageClock
+from telemetry.tracing import KeptRecord, Recorder, StageClock
 from tests.telemetry.live import eventually
 from tests.telemetry.test_recorder import Kept, Stage
 
@@ -19,7 +23,7 @@ MS = 1_000_000
 
 
 @pytest.fixture
-def record(settings):
+def record(settings: Settings) -> KeptRecord:
     """A failed write on node-0, its leader, with two followers of which one is late."""
     kept = Kept()
     clock = StageClock(names.PUT_BLOB, start_ns=1_000 * MS)
@@ -39,14 +43,19 @@ def record(settings):
     return kept[0]._replace(remote=remote)
 
 
-def test_a_record_becomes_one_trace_that_shows_every_disk(record) -> None:
+def made(record: KeptRecord) -> tuple[Any, list[Any]]:
+    """The request's own span, and its children. Any: the SDK types every field as optional."""
     maker = SpanMaker("storage", "node-0", resource_of("storage", "node-0"))
-
     root, *children = maker.spans_of(record)
+    return root, list(children)
+
+
+def test_a_record_becomes_one_trace_that_shows_every_disk(record: KeptRecord) -> None:
+    root, children = made(record)
 
     assert root.name == "PutBlob"
-    assert root.parent is not None and f"{root.parent.span_id:016x}" == "00f067aa0ba902b7"
-    assert root.attributes is not None and root.attributes[names.REASON] == "failed"
+    assert f"{root.parent.span_id:016x}" == "00f067aa0ba902b7"
+    assert root.attributes[names.REASON] == "failed"
     assert root.attributes[names.LOG_INDEX] == 7
     shown = {(span.name, span.attributes[names.NODE]) for span in children}
     assert shown == {
@@ -65,10 +74,8 @@ def test_a_record_becomes_one_trace_that_shows_every_disk(record) -> None:
     assert all(span.parent == root.context for span in children)
 
 
-def test_spans_have_the_times_that_were_measured_and_batches_their_id(record) -> None:
-    maker = SpanMaker("storage", "node-0", resource_of("storage", "node-0"))
-
-    root, *children = maker.spans_of(record)
+def test_spans_have_the_times_that_were_measured_and_batches_their_id(record: KeptRecord) -> None:
+    root, children = made(record)
 
     by_name = {(span.name, span.attributes[names.NODE]): span for span in children}
     own = [span for span in children if span.attributes[names.NODE] == "node-0"]
@@ -81,15 +88,17 @@ def test_spans_have_the_times_that_were_measured_and_batches_their_id(record) ->
     assert names.BATCH_ID not in by_name["receive", "node-0"].attributes
 
 
-def test_the_sdk_encodes_them(record) -> None:
-    maker = SpanMaker("storage", "node-0", resource_of("storage", "node-0"))
+def test_the_sdk_encodes_them(record: KeptRecord) -> None:
+    root, children = made(record)
 
-    request = encode_spans(maker.spans_of(record))
+    request = encode_spans([root, *children])
 
     assert len(request.resource_spans) == 3
 
 
-def test_without_a_receiver_the_oldest_signals_are_dropped_and_counted(monkeypatch) -> None:
+def test_without_a_receiver_the_oldest_signals_are_dropped_and_counted(
+    monkeypatch: pytest.MonkeyPatch,
+) -> None:
     monkeypatch.setattr(sender_module, "QUEUE_BYTES_MAX", 250)
     dropped: dict[str, int] = {}
 
@@ -125,7 +134,9 @@ class Fickle(http.server.BaseHTTPRequestHandler):
         pass
 
 
-def test_a_busy_receiver_is_asked_again_and_a_refusal_is_counted(monkeypatch) -> None:
+def test_a_busy_receiver_is_asked_again_and_a_refusal_is_counted(
+    monkeypatch: pytest.MonkeyPatch,
+) -> None:
     monkeypatch.setattr(sender_module, "BACKOFF_S_MIN", 0.01)
     Fickle.answers, Fickle.seen = [503, 200, 400], []
     dropped: list[tuple[str, int]] = []
@@ -151,7 +162,7 @@ def test_a_busy_receiver_is_asked_again_and_a_refusal_is_counted(monkeypatch) ->
 
 
 @pytest.fixture
-def root_logger():
+def root_logger() -> Iterator[logging.Logger]:
     root = logging.getLogger()
     before, level = list(root.handlers), root.level
     yield root
@@ -159,8 +170,9 @@ def root_logger():
     root.setLevel(level)
 
 
-def test_a_log_line_is_one_json_object_with_its_trace(root_logger) -> None:
-    stream, shipped = StringIO(), []
+def test_a_log_line_is_one_json_object_with_its_trace(root_logger: logging.Logger) -> None:
+    stream = StringIO()
+    shipped: list[LogLine] = []
     logs.configure("storage", "node-1", stream=stream, ship=shipped.append, trace_id=lambda: "")
 
     logging.getLogger("store").warning("disk is slow", extra={"flush_ms": 81, "trace_id": "ab"})
@@ -173,7 +185,7 @@ def test_a_log_line_is_one_json_object_with_its_trace(root_logger) -> None:
     assert (shipped[0].severity, shipped[0].fields) == (13, {"flush_ms": 81})
 
 
-def test_a_field_never_overwrites_what_every_line_has(root_logger) -> None:
+def test_a_field_never_overwrites_what_every_line_has(root_logger: logging.Logger) -> None:
     stream = StringIO()
     logs.configure("storage", "node-1", stream=stream)
 
@@ -184,7 +196,7 @@ def test_a_field_never_overwrites_what_every_line_has(root_logger) -> None:
     assert len(line["note"]) == logs.FIELD_CHARS_MAX
 
 
-def test_an_exception_stands_in_its_line(root_logger) -> None:
+def test_an_exception_stands_in_its_line(root_logger: logging.Logger) -> None:
     stream = StringIO()
     logs.configure("storage", "node-1", stream=stream)
 

@@ -6,7 +6,9 @@ import signal
 import socket
 import subprocess
 import sys
+from collections.abc import Iterator
 from pathlib import Path
+from typing import Any
 
 import pytest
 from hypothesis import given
@@ -17,6 +19,8 @@ from telemetry.profiling.flame import difference, flame
 from telemetry.profiling.helper import start_time_ticks
 from telemetry.profiling.pyspy import ProfileFailed
 from tests.telemetry.live import ROOT, eventually
+
+Capture = dict[tuple[str, ...], int]
 
 BUSY = """
 def weigh_grain(count):
@@ -38,7 +42,7 @@ captures = st.dictionaries(
 )
 
 
-def nodes_of(tree):
+def nodes_of(tree: Any) -> Iterator[Any]:
     yield tree
     for child in tree["children"]:
         yield from nodes_of(child)
@@ -54,7 +58,7 @@ def test_stacks_are_read_and_written() -> None:
 
 
 @given(captures)
-def test_any_capture_survives_being_written_and_read(capture) -> None:
+def test_any_capture_survives_being_written_and_read(capture: Capture) -> None:
     assert stacks.parse(stacks.render(capture)) == capture
 
 
@@ -74,7 +78,7 @@ def test_a_function_that_calls_itself_is_counted_once_a_sample() -> None:
 
 
 @given(captures)
-def test_a_flame_has_the_samples_of_its_stacks_at_every_frame(capture) -> None:
+def test_a_flame_has_the_samples_of_its_stacks_at_every_frame(capture: Capture) -> None:
     tree = flame(capture)
 
     assert tree["value"] == sum(capture.values())
@@ -85,7 +89,7 @@ def test_a_flame_has_the_samples_of_its_stacks_at_every_frame(capture) -> None:
 
 
 @given(captures)
-def test_a_capture_differs_from_itself_by_nothing(capture) -> None:
+def test_a_capture_differs_from_itself_by_nothing(capture: Capture) -> None:
     for node in nodes_of(difference(capture, capture)):
         assert node["delta_percent"] == 0.0
         assert node["before"] == node["value"]
@@ -109,7 +113,7 @@ def test_a_deep_stack_makes_a_deep_tree() -> None:
 
 
 @pytest.fixture
-def busy_process():
+def busy_process() -> Iterator[subprocess.Popen[bytes]]:
     process = subprocess.Popen([sys.executable, "-c", BUSY], stdout=subprocess.PIPE)
     assert process.stdout is not None
     assert process.stdout.readline() == b"ready\n"
@@ -119,7 +123,7 @@ def busy_process():
     process.stdout.close()
 
 
-def test_a_profile_names_the_functions_that_run(busy_process) -> None:
+def test_a_profile_names_the_functions_that_run(busy_process: subprocess.Popen[bytes]) -> None:
     profile = asyncio.run(pyspy.record(busy_process.pid, seconds=1, rate_hz=50))
 
     assert re.search(r"run_mill .*;weigh_grain ", profile.collapsed)
@@ -179,14 +183,16 @@ class Helper:
 
 
 @pytest.fixture
-def helper(tmp_path):
+def helper(tmp_path: Path) -> Iterator[Helper]:
     helper = Helper(tmp_path)
     yield helper
     helper.process.send_signal(signal.SIGTERM)
     assert helper.process.wait(10) == 0
 
 
-def test_the_helper_captures_a_registered_name(helper, busy_process) -> None:
+def test_the_helper_captures_a_registered_name(
+    helper: Helper, busy_process: subprocess.Popen[bytes]
+) -> None:
     helper.register("node-1", busy_process.pid, start_time_ticks(busy_process.pid))
 
     answer = helper.capture(target="node-1", seconds=1, rate_hz=50)
@@ -197,7 +203,9 @@ def test_the_helper_captures_a_registered_name(helper, busy_process) -> None:
     assert int(str(answer["samples"])) > 10
 
 
-def test_a_process_id_that_was_used_again_is_never_traced(helper, busy_process) -> None:
+def test_a_process_id_that_was_used_again_is_never_traced(
+    helper: Helper, busy_process: subprocess.Popen[bytes]
+) -> None:
     helper.register("node-1", busy_process.pid, start_time_ticks(busy_process.pid) - 1)
 
     answer = helper.capture(target="node-1", seconds=1)
@@ -216,7 +224,9 @@ def test_a_process_id_that_was_used_again_is_never_traced(helper, busy_process) 
         ({"op": "kill", "target": "node-1"}, "bad_request"),
     ],
 )
-def test_a_request_that_cannot_be_served_says_why(helper, request_, code) -> None:
+def test_a_request_that_cannot_be_served_says_why(
+    helper: Helper, request_: dict[str, object], code: str
+) -> None:
     helper.register("node-1", os.getpid(), start_time_ticks(os.getpid()))
 
     answer = helper.capture(**request_)
@@ -225,18 +235,18 @@ def test_a_request_that_cannot_be_served_says_why(helper, request_, code) -> Non
     assert answer["error"]
 
 
-def test_before_the_supervisor_wrote_a_registry_there_is_nobody_to_trace(helper) -> None:
+def test_before_the_supervisor_wrote_a_registry_there_is_nobody_to_trace(helper: Helper) -> None:
     assert helper.capture(target="node-1")["code"] == "no_registry"
 
 
-def test_lines_are_answered_in_order_and_bounded(helper) -> None:
+def test_lines_are_answered_in_order_and_bounded(helper: Helper) -> None:
     answers = helper.ask(b"{", b"[]", b"x" * 10_000)
 
     assert [answer["code"] for answer in answers] == ["bad_request"] * 3
 
 
 def test_one_capture_of_a_target_at_a_time_and_a_caller_that_leaves_ends_its_own(
-    helper, busy_process
+    helper: Helper, busy_process: subprocess.Popen[bytes]
 ) -> None:
     helper.register("node-1", busy_process.pid, start_time_ticks(busy_process.pid))
     request = json.dumps({"op": "capture", "target": "node-1", "seconds": 60}).encode() + b"\n"

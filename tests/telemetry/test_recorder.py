@@ -7,7 +7,16 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from telemetry import names
-from telemetry.tracing import LATER_MAX, RATES_PER_S, KeptRecord, Recorder, StageClock, TokenBucket
+from telemetry.config import Settings
+from telemetry.tracing import (
+    LATER_MAX,
+    RATES_PER_S,
+    KeptRecord,
+    Later,
+    Recorder,
+    StageClock,
+    TokenBucket,
+)
 
 MS = 1_000_000
 
@@ -34,14 +43,18 @@ class Kept(list[KeptRecord]):
         return True
 
 
-def make_clock(*, operation: int = names.PUT_BLOB, start_ns: int = 0, took_ns: int = MS):
+def make_clock(
+    *, operation: int = names.PUT_BLOB, start_ns: int = 0, took_ns: int = MS
+) -> StageClock:
     clock = StageClock(operation, start_ns=start_ns)
     clock.stamp_at(names.RECEIVE, start_ns + took_ns // 2)
     clock.stamp_at(names.RESPOND, start_ns + took_ns)
     return clock
 
 
-def make_recorder(settings, kept, *, draws=1.0, ratio=0.01):
+def make_recorder(
+    settings: Settings, kept: Kept, *, draws: float = 1.0, ratio: float = 0.01
+) -> Recorder:
     return Recorder(
         "storage",
         "node-0",
@@ -52,14 +65,14 @@ def make_recorder(settings, kept, *, draws=1.0, ratio=0.01):
     )
 
 
-def counted(recorder, metric, **attributes):
+def counted(recorder: Recorder, metric: names.Metric, **attributes: str) -> int:
     for found, counter in recorder.metrics.counters_of(metric):
         if found == attributes:
             return counter.value
     raise AssertionError(attributes)
 
 
-def test_an_ordinary_request_is_counted_and_not_kept(settings) -> None:
+def test_an_ordinary_request_is_counted_and_not_kept(settings: Settings) -> None:
     kept = Kept()
     recorder = make_recorder(settings, kept)
 
@@ -78,7 +91,9 @@ def test_an_ordinary_request_is_counted_and_not_kept(settings) -> None:
 
 
 @given(st.lists(st.tuples(st.integers(0, 16), st.integers(0, 1 << 45)), max_size=40))
-def test_stage_sums_of_all_requests_are_their_wall_time(settings_free, stamps) -> None:
+def test_stage_sums_of_all_requests_are_their_wall_time(
+    settings_free: Settings, stamps: list[tuple[int, int]]
+) -> None:
     recorder = make_recorder(settings_free, Kept())
     clock = StageClock(names.GET_BLOB, start_ns=5)
     for stage, at_ns in stamps:
@@ -100,7 +115,9 @@ def test_stage_sums_of_all_requests_are_their_wall_time(settings_free, stamps) -
         (names.GET_BLOB, 100, 503, "failed"),
     ],
 )
-def test_failed_and_slow_requests_are_kept(settings, operation, took_ms, status, reason) -> None:
+def test_failed_and_slow_requests_are_kept(
+    settings: Settings, operation: int, took_ms: int, status: int, reason: str
+) -> None:
     kept = Kept()
     recorder = make_recorder(settings, kept)
     clock = make_clock(operation=operation, took_ns=took_ms * MS)
@@ -114,7 +131,9 @@ def test_failed_and_slow_requests_are_kept(settings, operation, took_ms, status,
 
 
 @pytest.mark.parametrize(("operation", "took_ms"), [(names.PUT_BLOB, 49), (names.GET_BLOB, 19)])
-def test_a_request_below_its_threshold_is_not_kept(settings, operation, took_ms) -> None:
+def test_a_request_below_its_threshold_is_not_kept(
+    settings: Settings, operation: int, took_ms: int
+) -> None:
     kept = Kept()
 
     make_recorder(settings, kept).finish(
@@ -124,7 +143,7 @@ def test_a_request_below_its_threshold_is_not_kept(settings, operation, took_ms)
     assert kept == []
 
 
-def test_a_caller_that_asks_gets_its_own_trace(settings) -> None:
+def test_a_caller_that_asks_gets_its_own_trace(settings: Settings) -> None:
     kept = Kept()
     clock = make_clock()
     clock.follow("00-4bf92f3577b34da6a3ce929d0e0e4736-00f067aa0ba902b7-01")
@@ -139,7 +158,7 @@ def test_a_caller_that_asks_gets_its_own_trace(settings) -> None:
     assert record.attributes == {"holdfast.log_index": 7}
 
 
-def test_the_random_draw_goes_before_all_other_reasons(settings) -> None:
+def test_the_random_draw_goes_before_all_other_reasons(settings: Settings) -> None:
     kept = Kept()
 
     make_recorder(settings, kept, draws=0.0, ratio=0.02).finish(make_clock(), status=503)
@@ -147,7 +166,7 @@ def test_the_random_draw_goes_before_all_other_reasons(settings) -> None:
     assert [(record.reason, record.weight) for record in kept] == [("random", 50.0)]
 
 
-def test_what_the_rate_refused_is_counted_and_weighs_on_the_next(settings) -> None:
+def test_what_the_rate_refused_is_counted_and_weighs_on_the_next(settings: Settings) -> None:
     kept = Kept()
     recorder = make_recorder(settings, kept)
     burst = int(RATES_PER_S[0] * 2)
@@ -164,7 +183,7 @@ def test_what_the_rate_refused_is_counted_and_weighs_on_the_next(settings) -> No
     assert recorder.totals()["failed"] == burst + 11
 
 
-def test_a_kept_request_is_the_exemplar_of_its_histogram(settings) -> None:
+def test_a_kept_request_is_the_exemplar_of_its_histogram(settings: Settings) -> None:
     kept = Kept()
     recorder = make_recorder(settings, kept)
 
@@ -177,7 +196,7 @@ def test_a_kept_request_is_the_exemplar_of_its_histogram(settings) -> None:
     assert histogram.exemplar.value_ns == 60 * MS
 
 
-def test_a_full_sink_is_counted(settings) -> None:
+def test_a_full_sink_is_counted(settings: Settings) -> None:
     recorder = make_recorder(settings, Kept(room=0))
 
     recorder.finish(make_clock(), status=500)
@@ -185,7 +204,7 @@ def test_a_full_sink_is_counted(settings) -> None:
     assert counted(recorder, names.SIGNALS_DROPPED, **{names.WHAT: "record"}) == 1
 
 
-def finish_with(recorder, later, times=1):
+def finish_with(recorder: Recorder, later: Later, times: int = 1) -> None:
     async def run() -> None:
         for _ in range(times):
             recorder.finish(make_clock(), status=500, later=later)
@@ -195,11 +214,11 @@ def finish_with(recorder, later, times=1):
     asyncio.run(run())
 
 
-def test_other_nodes_stages_are_waited_for(settings) -> None:
+def test_other_nodes_stages_are_waited_for(settings: Settings) -> None:
     kept = Kept()
     stages = [Stage(1, names.PEER_FLUSH, 1, 2, 9), Stage(2, names.PEER_FLUSH, 1, 3, 9)]
 
-    async def later():
+    async def later() -> list[Stage]:
         return stages
 
     finish_with(make_recorder(settings, kept), later)
@@ -208,15 +227,18 @@ def test_other_nodes_stages_are_waited_for(settings) -> None:
     assert kept[0].remote_complete
 
 
-def test_a_request_is_kept_even_if_the_other_nodes_stay_silent(settings, monkeypatch) -> None:
+def test_a_request_is_kept_even_if_the_other_nodes_stay_silent(
+    settings: Settings, monkeypatch: pytest.MonkeyPatch
+) -> None:
     monkeypatch.setattr("telemetry.tracing.LATER_WAIT_S", 0.01)
     kept = Kept()
     recorder = make_recorder(settings, kept)
 
-    async def never():
+    async def never() -> list[Stage]:
         await asyncio.Event().wait()
+        return []
 
-    async def broken():
+    async def broken() -> list[Stage]:
         raise RuntimeError("no such batch")
 
     finish_with(recorder, never)
@@ -226,12 +248,14 @@ def test_a_request_is_kept_even_if_the_other_nodes_stay_silent(settings, monkeyp
     assert counted(recorder, names.SIGNALS_DROPPED, **{names.WHAT: "remote_stages"}) == 2
 
 
-def test_only_so_many_requests_wait_at_once(settings, monkeypatch) -> None:
+def test_only_so_many_requests_wait_at_once(
+    settings: Settings, monkeypatch: pytest.MonkeyPatch
+) -> None:
     monkeypatch.setattr("telemetry.tracing.RATES_PER_S", (1000.0,) * 4)
     kept = Kept()
     recorder = make_recorder(settings, kept)
 
-    async def later():
+    async def later() -> list[Stage]:
         return []
 
     finish_with(recorder, later, times=LATER_MAX + 3)
@@ -240,10 +264,10 @@ def test_only_so_many_requests_wait_at_once(settings, monkeypatch) -> None:
     assert [record.remote_complete for record in kept].count(False) == 3
 
 
-def test_a_request_that_is_not_kept_never_asks_the_other_nodes(settings) -> None:
+def test_a_request_that_is_not_kept_never_asks_the_other_nodes(settings: Settings) -> None:
     asked = []
 
-    async def later():
+    async def later() -> list[Stage]:
         asked.append(True)
         return []
 
@@ -257,7 +281,9 @@ def test_a_request_that_is_not_kept_never_asks_the_other_nodes(settings) -> None
     st.lists(st.integers(min_value=0, max_value=500 * MS), max_size=200),
     st.floats(min_value=0.5, max_value=50),
 )
-def test_a_bucket_never_gives_more_than_burst_and_rate_and_loses_nothing(waits_ns, rate) -> None:
+def test_a_bucket_never_gives_more_than_burst_and_rate_and_loses_nothing(
+    waits_ns: list[int], rate: float
+) -> None:
     bucket = TokenBucket(rate_per_s=rate, burst=5.0, now_ns=0)
     now_ns = stood_for = taken = 0
     for wait_ns in waits_ns:

@@ -23,7 +23,9 @@ def bucket_of_ms(ms: float) -> int:
     return math.ceil(math.log2(ms / 1000) * 16) - 1
 
 
-def add(rings: Rings, second: int, kind: str, *ms: float, node: str = "node-0", failed: int = 0):
+def add(
+    rings: Rings, second: int, kind: str, *ms: float, node: str = "node-0", failed: int = 0
+) -> None:
     for value in ms:
         rings.add(
             node=node,
@@ -146,7 +148,7 @@ def test_objectives_count_the_slow_and_the_failed() -> None:
         max_size=60,
     )
 )
-def test_totals_are_those_of_a_naive_list(requests) -> None:
+def test_totals_are_those_of_a_naive_list(requests: list[tuple[int, str, float, str]]) -> None:
     rings = Rings()
     for second, kind, ms, node in requests:
         add(rings, T + second, kind, ms, node=node)

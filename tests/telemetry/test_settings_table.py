@@ -3,7 +3,7 @@ from pathlib import Path
 
 import pytest
 
-from telemetry.config import ROWS, SettingError, Settings, read_secret
+from telemetry.config import ROWS, SettingError, SettingRow, Settings, read_secret
 
 GUIDE = Path(__file__).parents[2] / "docs/guide/settings.md"
 
@@ -13,7 +13,7 @@ def test_every_field_has_a_row_and_every_row_a_field() -> None:
 
 
 @pytest.mark.parametrize("row", ROWS.values(), ids=lambda row: row.variable)
-def test_the_guide_tells_each_setting_with_its_default_and_meaning(row) -> None:
+def test_the_guide_tells_each_setting_with_its_default_and_meaning(row: SettingRow) -> None:
     lines = GUIDE.read_text(encoding="utf-8").splitlines()
 
     line = next(line for line in lines if line.startswith(f"| `{row.variable}` |"))
@@ -66,12 +66,12 @@ def test_a_bad_value_is_refused_by_name(variable: str, value: str) -> None:
     assert "number from" in refused.value.expected
 
 
-def test_a_home_that_is_a_file_is_refused(tmp_path) -> None:
+def test_a_home_that_is_a_file_is_refused(tmp_path: Path) -> None:
     (tmp_path / "home").write_text("not a folder")
 
     with pytest.raises(SettingError, match="a folder"):
         Settings.from_environment({"HOLDFAST_HOME": str(tmp_path / "home")})
 
 
-def test_a_secret_that_nobody_made_is_empty(tmp_path) -> None:
+def test_a_secret_that_nobody_made_is_empty(tmp_path: Path) -> None:
     assert read_secret(tmp_path / "otlp.token") == ""

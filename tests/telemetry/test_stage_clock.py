@@ -1,5 +1,5 @@
 import pytest
-from hypothesis import given
+from hypothesis import given, settings
 from hypothesis import strategies as st
 
 from telemetry import names
@@ -10,7 +10,7 @@ marks = st.lists(st.tuples(stages, st.integers(min_value=0, max_value=10_000)), 
 
 
 @given(marks)
-def test_stages_add_up_to_the_wall_time_whatever_was_stamped(stamps) -> None:
+def test_stages_add_up_to_the_wall_time_whatever_was_stamped(stamps: list[tuple[int, int]]) -> None:
     clock = StageClock(names.PUT_BLOB, start_ns=1_000)
     for stage, at_ns in stamps:
         clock.stamp_at(stage, at_ns)
@@ -21,20 +21,21 @@ def test_stages_add_up_to_the_wall_time_whatever_was_stamped(stamps) -> None:
 
 
 @given(marks)
-def test_stages_follow_each_other_without_gap_or_overlap(stamps) -> None:
+def test_stages_follow_each_other_without_gap_or_overlap(stamps: list[tuple[int, int]]) -> None:
     clock = StageClock(names.GET_BLOB, start_ns=500)
     for stage, at_ns in stamps:
         clock.stamp_at(stage, at_ns)
 
     last_ns = clock.start_ns
-    for stage in clock.stages:
-        assert stage.start_ns == last_ns
-        assert stage.end_ns >= stage.start_ns
-        last_ns = stage.end_ns
+    for _, start_ns, end_ns in clock.stages:
+        assert start_ns == last_ns
+        assert end_ns >= start_ns
+        last_ns = end_ns
 
 
+@settings(max_examples=10)
 @given(st.lists(st.tuples(stages, st.integers(0, 10_000)), min_size=MARKS_MAX, max_size=600))
-def test_folding_keeps_every_nanosecond(stamps) -> None:
+def test_folding_keeps_every_nanosecond(stamps: list[tuple[int, int]]) -> None:
     folded, plain = StageClock(start_ns=0), StageClock(start_ns=0)
     for stage, at_ns in stamps:
         plain.stamp_at(stage, at_ns)

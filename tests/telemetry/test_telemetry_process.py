@@ -3,26 +3,30 @@ import json
 import os
 import socket
 import time
+from pathlib import Path
+from typing import Any
 
 import pytest
+from opentelemetry.proto.trace.v1.trace_pb2 import Status
 
 from telemetry import bootstrap, names
 from telemetry.client import QueryClient, TelemetryUnavailable
+from telemetry.config import Settings
 from telemetry.receiver.app import BODY_BYTES_MAX
 from telemetry.stage_clock import StageClock
-from tests.telemetry.live import PROTOBUF, eventually, make_span, make_traces
+from tests.telemetry.live import PROTOBUF, TelemetryProcess, eventually, make_span, make_traces
 
 
-def stored(process, trace_id: bytes):
+def stored(process: TelemetryProcess, trace_id: bytes) -> dict[str, Any]:
     return eventually(lambda: process.query.trace(trace_id.hex()), "the trace is stored")
 
 
-def test_a_protobuf_span_comes_out_as_it_went_in(shared_process) -> None:
+def test_a_protobuf_span_comes_out_as_it_went_in(shared_process: TelemetryProcess) -> None:
     root = make_span()
     child = make_span(trace_id=root.trace_id, parent_span_id=root.span_id, name="flush", kind=1)
     child.links.add(trace_id=os.urandom(16), span_id=os.urandom(8))
     child.events.add(name="stalled", time_unix_nano=child.start_time_unix_nano + 1)
-    child.status.code = 2
+    child.status.code = Status.STATUS_CODE_ERROR
     child.status.message = "disk"
 
     status, _ = shared_process.post("/v1/traces", make_traces(root, child))
@@ -41,7 +45,7 @@ def test_a_protobuf_span_comes_out_as_it_went_in(shared_process) -> None:
     assert found["flush"]["events"][0]["name"] == "stalled"
 
 
-def test_json_means_the_same_as_protobuf(shared_process) -> None:
+def test_json_means_the_same_as_protobuf(shared_process: TelemetryProcess) -> None:
     trace_id, span_id, now_ns = os.urandom(16).hex(), os.urandom(8).hex(), time.time_ns()
     span = {
         "traceId": trace_id,
@@ -66,7 +70,7 @@ def test_json_means_the_same_as_protobuf(shared_process) -> None:
     assert found["attributes"] == {"items": "3"}
 
 
-def test_gzip_is_unpacked(shared_process) -> None:
+def test_gzip_is_unpacked(shared_process: TelemetryProcess) -> None:
     span = make_span()
 
     status, _ = shared_process.post(
@@ -96,7 +100,12 @@ def test_gzip_is_unpacked(shared_process) -> None:
     ],
 )
 def test_what_cannot_be_taken_is_refused_by_the_right_status(
-    shared_process, path, body, content_type, headers, status
+    shared_process: TelemetryProcess,
+    path: str,
+    body: bytes,
+    content_type: str,
+    headers: dict[str, str],
+    status: int,
 ) -> None:
     answered, text = shared_process.post(path, body, content_type, **headers)
 
@@ -105,7 +114,9 @@ def test_what_cannot_be_taken_is_refused_by_the_right_status(
         assert json.loads(text)["error"]
 
 
-def test_a_body_beyond_the_bound_is_refused_before_it_is_read(shared_process) -> None:
+def test_a_body_beyond_the_bound_is_refused_before_it_is_read(
+    shared_process: TelemetryProcess,
+) -> None:
     address = ("127.0.0.1", shared_process.settings.otlp_port)
     with socket.create_connection(address, timeout=10) as connection:
         head = f"POST /v1/traces HTTP/1.1\r\nContent-Length: {BODY_BYTES_MAX + 1}\r\n\r\n"
@@ -115,7 +126,9 @@ def test_a_body_beyond_the_bound_is_refused_before_it_is_read(shared_process) ->
 
 
 @pytest.mark.parametrize("sent", [b"\x16\x03\x01 not http\r\n\r\n", b"GET / " + b"a" * 40_000])
-def test_what_is_not_http_is_answered_and_dropped(shared_process, sent) -> None:
+def test_what_is_not_http_is_answered_and_dropped(
+    shared_process: TelemetryProcess, sent: bytes
+) -> None:
     address = ("127.0.0.1", shared_process.settings.otlp_port)
     with socket.create_connection(address, timeout=10) as connection:
         connection.sendall(sent)
@@ -123,7 +136,7 @@ def test_what_is_not_http_is_answered_and_dropped(shared_process, sent) -> None:
         assert connection.recv(100).startswith(b"HTTP/1.1 4")
 
 
-def test_spans_out_of_time_are_left_out_and_counted(shared_process) -> None:
+def test_spans_out_of_time_are_left_out_and_counted(shared_process: TelemetryProcess) -> None:
     old = make_span(start_time_unix_nano=1, end_time_unix_nano=2)
     ahead = make_span(start_time_unix_nano=time.time_ns() + 3_600_000_000_000)
     good, bad = make_span(), make_span(trace_id=b"short")
@@ -136,17 +149,17 @@ def test_spans_out_of_time_are_left_out_and_counted(shared_process) -> None:
     assert dropped["spans: malformed id"] == 1
 
 
-def test_traces_are_found_by_what_they_are(shared_process) -> None:
+def test_traces_are_found_by_what_they_are(shared_process: TelemetryProcess) -> None:
     service = f"service-{os.urandom(4).hex()}"
     quick, slow = make_span(), make_span()
     slow.end_time_unix_nano = slow.start_time_unix_nano + 90_000_000
-    slow.status.code = 2
+    slow.status.code = Status.STATUS_CODE_ERROR
     other = make_span(name="GetBlob")
     child = make_span(trace_id=slow.trace_id, parent_span_id=slow.span_id, kind=1, name="flush")
     shared_process.post("/v1/traces", make_traces(quick, slow, other, child, service=service))
     stored(shared_process, slow.trace_id)
 
-    def ids(**wanted) -> set[str]:
+    def ids(**wanted: Any) -> set[str]:
         return {row["trace_id"] for row in shared_process.query.traces(service=service, **wanted)}
 
     everything = {span.trace_id.hex() for span in (quick, slow, other)}
@@ -162,7 +175,7 @@ def test_traces_are_found_by_what_they_are(shared_process) -> None:
     assert (row["root_name"], row["service"], row["node"]) == ("PutBlob", service, "shop-1")
 
 
-def test_quotes_in_a_question_are_only_text(shared_process) -> None:
+def test_quotes_in_a_question_are_only_text(shared_process: TelemetryProcess) -> None:
     assert shared_process.query.traces(service="' OR 1=1 --") == []
     assert shared_process.query.logs(text="'; DROP TABLE logs; --") == []
 
@@ -184,14 +197,18 @@ def test_quotes_in_a_question_are_only_text(shared_process) -> None:
         ("/nothing", 404),
     ],
 )
-def test_a_bad_question_is_refused_and_says_why(shared_process, target, status) -> None:
+def test_a_bad_question_is_refused_and_says_why(
+    shared_process: TelemetryProcess, target: str, status: int
+) -> None:
     answered, body = shared_process.ask(target)
 
     assert answered == status
     assert json.loads(body)["error"]
 
 
-def test_what_a_node_records_is_on_the_first_page_within_seconds(shared_process) -> None:
+def test_what_a_node_records_is_on_the_first_page_within_seconds(
+    shared_process: TelemetryProcess,
+) -> None:
     telemetry = bootstrap.start(names.SERVICE_STORE, "node-7", shared_process.settings)
     flushes = telemetry.metrics.histogram(names.FLUSH_DURATION)
     clock = StageClock(names.PUT_BLOB, start_ns=time.monotonic_ns() - 80_000_000)
@@ -224,7 +241,7 @@ def test_what_a_node_records_is_on_the_first_page_within_seconds(shared_process)
     assert series[0][1] > 0
 
 
-def test_log_lines_are_found_by_trace_and_text(shared_process) -> None:
+def test_log_lines_are_found_by_trace_and_text(shared_process: TelemetryProcess) -> None:
     trace_id, now_ns = os.urandom(16).hex(), time.time_ns()
     record = {
         "timeUnixNano": str(now_ns),
@@ -245,7 +262,7 @@ def test_log_lines_are_found_by_trace_and_text(shared_process) -> None:
     assert shared_process.query.logs(trace_id=trace_id, severity_min=17) == []
 
 
-def test_a_profile_is_stored_once_and_given_back(shared_process) -> None:
+def test_a_profile_is_stored_once_and_given_back(shared_process: TelemetryProcess) -> None:
     profile = {
         "id": "run-1.0",
         "target": "node-1",
@@ -268,7 +285,7 @@ def test_a_profile_is_stored_once_and_given_back(shared_process) -> None:
         shared_process.query.store_profile({**profile, "pause_percent": "little"})
 
 
-def test_a_token_that_exists_is_asked_for(own_process) -> None:
+def test_a_token_that_exists_is_asked_for(own_process: TelemetryProcess) -> None:
     secrets = own_process.settings.secrets
     secrets.mkdir()
     (secrets / "otlp.token").write_text("right\n")
@@ -282,7 +299,9 @@ def test_a_token_that_exists_is_asked_for(own_process) -> None:
     assert own_process.post("/v1/traces", b"", Authorization="Bearer right")[0] == 200
 
 
-def test_nothing_that_was_answered_is_lost_or_doubled_by_kills(own_process) -> None:
+def test_nothing_that_was_answered_is_lost_or_doubled_by_kills(
+    own_process: TelemetryProcess,
+) -> None:
     acknowledged: list[str] = []
     for life in range(3):
         for _ in range(20):
@@ -304,7 +323,9 @@ def test_nothing_that_was_answered_is_lost_or_doubled_by_kills(own_process) -> N
     assert {row["span_count"] for row in rows} == {1}
 
 
-def test_a_body_sent_again_because_its_answer_was_lost_counts_once(shared_process) -> None:
+def test_a_body_sent_again_because_its_answer_was_lost_counts_once(
+    shared_process: TelemetryProcess,
+) -> None:
     span = make_span()
     body = make_traces(span)
 
@@ -314,7 +335,9 @@ def test_a_body_sent_again_because_its_answer_was_lost_counts_once(shared_proces
     assert len(stored(shared_process, span.trace_id)["spans"]) == 1
 
 
-def test_a_damaged_spool_file_is_set_aside_and_the_next_one_stored(tmp_path, own_process) -> None:
+def test_a_damaged_spool_file_is_set_aside_and_the_next_one_stored(
+    tmp_path: Path, own_process: TelemetryProcess
+) -> None:
     own_process.wait_open()
     assert own_process.stop() == 0
     spool = tmp_path / "telemetry" / "spool"
@@ -330,7 +353,7 @@ def test_a_damaged_spool_file_is_set_aside_and_the_next_one_stored(tmp_path, own
     assert [path.name for path in spool.glob("*.damaged")] == [f"{1:016x}.damaged"]
 
 
-def test_a_client_without_a_process_says_so(settings) -> None:
+def test_a_client_without_a_process_says_so(settings: Settings) -> None:
     with socket.socket() as unused:
         unused.bind(("127.0.0.1", 0))
         port = unused.getsockname()[1]
