@@ -14,7 +14,7 @@ import time
 from collections.abc import Sequence
 
 from bench import failover, signed, wrk
-from bench.client import RawClient
+from bench.client import send_once
 from bench.cluster import Cluster
 
 SMALL_BYTES = 4096
@@ -33,7 +33,7 @@ def main(argv: Sequence[str]) -> int:
     with Cluster() as cluster:
         leader = cluster.wait_ready()
         own, shared = cluster.settings.own_port(leader), cluster.settings.blob_port
-        RawClient(own).send(signed.create_container(CONTAINER))
+        send_once(own, signed.create_container(CONTAINER))
         puts = small_puts()
         table.head()
         for connections in (1, 16, 64):
@@ -117,7 +117,7 @@ def compare_tracing(seconds: int, runs: int) -> None:
         ports = []
         for cluster in (with_traces, without):
             port = cluster.settings.own_port(cluster.wait_ready())
-            RawClient(port).send(signed.create_container(CONTAINER))
+            send_once(port, signed.create_container(CONTAINER))
             ports.append(port)
         for _ in range(runs):
             for side, port in enumerate(ports):

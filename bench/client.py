@@ -43,6 +43,18 @@ class RawClient:
             raise ConnectionResetError("closed within an answer")
         return Answer(status, headers, body)
 
+    def __enter__(self) -> RawClient:
+        return self
+
+    def __exit__(self, *_: object) -> None:
+        self.close()
+
     def close(self) -> None:
         self._file.close()
         self._sock.close()
+
+
+def send_once(port: int, request: bytes) -> Answer:
+    """On a connection of its own."""
+    with RawClient(port) as client:
+        return client.send(request)

@@ -80,9 +80,13 @@ class Cluster:
             door.bind(("127.0.0.1", self.settings.blob_port))
             door.listen(BACKLOG)
             self._doors.append(door)
-        for node in range(NODE_COUNT):
-            self.start(node)
-        self.wait_ready()
+        try:
+            for node in range(NODE_COUNT):
+                self.start(node)
+            self.wait_ready()
+        except BaseException:
+            self.__exit__(None, None, None)
+            raise
         return self
 
     def __exit__(
@@ -171,9 +175,10 @@ class Cluster:
     def _serves(self, running: list[int]) -> bool:
         for node in running:
             try:
-                client = RawClient(self.settings.own_port(node), timeout_s=6)
-                listed = client.send(signed.raw("GET", "/devstoreaccount1", query={"comp": "list"}))
-                client.close()
+                with RawClient(self.settings.own_port(node), timeout_s=6) as client:
+                    listed = client.send(
+                        signed.raw("GET", "/devstoreaccount1", query={"comp": "list"})
+                    )
             except OSError:
                 return False
             if listed.status != 200:

@@ -57,7 +57,11 @@ class Fleet:
         return self._supervisor.pid
 
     def __enter__(self) -> Fleet:
-        self.up()
+        try:
+            self.up()
+        except BaseException:
+            self.__exit__(None, None, None)
+            raise
         return self
 
     def __exit__(

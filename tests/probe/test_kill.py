@@ -8,7 +8,7 @@ from collections.abc import Iterator
 import pytest
 
 from bench import signed
-from bench.client import RawClient
+from bench.client import send_once
 from bench.cluster import NODE_COUNT, Cluster
 from tests.probe.writers import CONTAINER, Writer, lost_writes, wait_for_count
 
@@ -17,7 +17,7 @@ KILLS = 8
 
 @pytest.fixture
 def writers(cluster: Cluster) -> Iterator[list[Writer]]:
-    RawClient(cluster.settings.own_port(0)).send(signed.create_container(CONTAINER))
+    send_once(cluster.settings.own_port(0), signed.create_container(CONTAINER))
     found = [Writer(cluster, number) for number in range(4)]
     for writer in found:
         writer.start()
