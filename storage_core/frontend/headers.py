@@ -17,6 +17,7 @@ from typing import NamedTuple
 
 from storage_core.catalog.commands import (
     METADATA_BYTES_MAX,
+    UNCONDITIONAL,
     BlobProperties,
     Conditions,
     Metadata,
@@ -169,7 +170,6 @@ def _moment_ms(headers: Headers, name: bytes) -> int | None:
 _CONDITIONAL = frozenset(
     (b"if-match", b"if-none-match", b"if-modified-since", b"if-unmodified-since")
 )
-UNCONDITIONAL = Conditions()
 
 
 def conditions(headers: Headers) -> Conditions:

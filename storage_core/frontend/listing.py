@@ -8,7 +8,7 @@ every name that existed throughout, once.
 from __future__ import annotations
 
 import re
-from base64 import urlsafe_b64decode, urlsafe_b64encode
+from base64 import b64decode, urlsafe_b64encode
 from binascii import Error as Base64Error
 from collections.abc import Collection
 from typing import TYPE_CHECKING, NamedTuple
@@ -65,8 +65,8 @@ def _start(target: Target) -> str:
         # A list may start at a name; on a later page the marker is further on anyway.
         return target.parameter("startfrom")
     try:
-        return urlsafe_b64decode(marker.encode("ascii")).decode("utf-8")
-    except (Base64Error, UnicodeError):
+        return b64decode(marker, altchars=b"-_", validate=True).decode("utf-8")
+    except (Base64Error, ValueError):
         raise bad_parameter("marker", marker, "Use the NextMarker of the page before.") from None
 
 

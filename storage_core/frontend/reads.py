@@ -15,18 +15,18 @@ import asyncio
 import hashlib
 from typing import TYPE_CHECKING, Final
 
+from storage_core.catalog.conditions import read_refusal
 from storage_core.errors import DamagedBody
 from storage_core.frontend import headers as values
 from storage_core.frontend import replies
 from storage_core.frontend.body import ClientGone
-from storage_core.frontend.headers import UNCONDITIONAL, ByteRange
+from storage_core.frontend.headers import ByteRange
 from storage_core.frontend.limits import AT_ONCE_BYTES_MAX, PIECE_WINDOW_BYTES
 from storage_core.frontend.refusals import Refusal
 from storage_core.io.checksum import crc64
 from telemetry import names
 
 if TYPE_CHECKING:
-    from storage_core.catalog.commands import Conditions
     from storage_core.catalog.extents import Piece
     from storage_core.catalog.rows import BlobRow
     from storage_core.frontend.exchange import Exchange
@@ -48,32 +48,12 @@ def _found(x: Exchange) -> BlobRow:
     row = x.view().blob(target.account, target.container, target.blob)
     if row is None:
         raise blob_not_found(x)
-    conditions = values.conditions(x.headers)
-    if conditions is not UNCONDITIONAL:
-        status = _unmet(conditions, row)
-        if status:
-            lines = [("ETag", row.etag)] if status == 304 else []
-            raise Refusal("ConditionNotMet", status=status, headers=lines)
+    refused = read_refusal(values.conditions(x.headers), row.etag, row.last_modified_ms)
+    if refused:
+        is_same = refused == "NotModified"
+        headers = [("ETag", row.etag)] if is_same else []
+        raise Refusal("ConditionNotMet", status=304 if is_same else 412, headers=headers)
     return row
-
-
-def _unmet(conditions: Conditions, row: BlobRow) -> int:
-    """The status of the first condition that fails, or 0 (RFC 9110 §13.2.2)."""
-    etag = row.etag.strip('"')
-    modified_s = row.last_modified_ms // 1000
-    if conditions.if_match is not None:
-        if etag not in conditions.if_match and "*" not in conditions.if_match:
-            return 412
-    elif conditions.if_unmodified_since_ms is not None:
-        if modified_s > conditions.if_unmodified_since_ms // 1000:
-            return 412
-    if conditions.if_none_match is not None:
-        if etag in conditions.if_none_match or "*" in conditions.if_none_match:
-            return 304
-    elif conditions.if_modified_since_ms is not None:
-        if modified_s <= conditions.if_modified_since_ms // 1000:
-            return 304
-    return 0
 
 
 def get_blob_properties(x: Exchange) -> None:

@@ -157,8 +157,8 @@ async def stream(x: Exchange) -> None:
             return
     else:
         first = b""
-    # What is buffered in the body counts against the window as well.
-    in_flight_bytes_max = x.front.limits.upload_window_bytes - 2 * BUFFERED_BYTES_MAX
+    # The chunk in hand and what is buffered behind it count against the window as well.
+    in_flight_bytes_max = x.front.limits.upload_window_bytes - CHUNK_BYTES - 2 * BUFFERED_BYTES_MAX
     window = _Window(max(CHUNK_BYTES, in_flight_bytes_max))
     upload_id = x.store.upload_id()
     try:
