@@ -6,19 +6,20 @@ Pure text; markup is the template tags' business.
 from datetime import UTC, datetime
 
 NONE_TEXT = "\u2013"
-THIN_SPACE = "\u2009"
+THIN_SPACE = "\u202f"  # Narrow, and no line is broken between a figure and its unit.
 SCALES = ((1e12, "T"), (1e9, "G"), (1e6, "M"), (1e3, "k"))
+SMALLEST = 1e-6
 BYTE_SCALES = ((1 << 40, "TiB"), (1 << 30, "GiB"), (1 << 20, "MiB"), (1 << 10, "KiB"))
 
 
 def three(value: float) -> str:
-    """Three significant digits, never in exponent form: 0.00412, 4.12, 41.2, 412, 4120."""
-    if value == 0:
+    """Three significant digits, never in exponent form: 0.00412, 4.10, 41.2, 412, 4120."""
+    if value == 0 or abs(value) < SMALLEST:
         return "0"
-    text = f"{value:.3g}"
+    text = f"{value:#.3g}"
     if "e" in text:
-        text = f"{float(text):.0f}" if abs(value) >= 1 else f"{float(text):.6f}".rstrip("0")
-    return text
+        text = f"{float(text):.0f}" if abs(value) >= 1 else f"{float(text):.6f}"
+    return text.removesuffix(".")
 
 
 def with_unit(value: float | None, unit: str) -> tuple[str, str]:

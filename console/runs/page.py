@@ -11,6 +11,7 @@ from runbooks.queries import RunDetail, RunRow, recent_runs
 
 LIST_ROWS = 100
 
+PARAMETER_NAMES = {"seconds": "Length, s", "rate_hz": "Rate, Hz"}
 SHOWN: dict[str, State] = {
     "queued": "idle",
     "running": "idle",
@@ -55,6 +56,11 @@ def live_context(picture: Picture) -> dict[str, Any]:
         "badge": badge_of(picture),
         "runs": runs,
     }
+
+
+def named_params(run: RunRow) -> Sequence[tuple[str, object]]:
+    """The parameters under the names that forms use; one that is new here keeps its own."""
+    return [(PARAMETER_NAMES.get(name, name), value) for name, value in run.params.items()]
 
 
 def run_verdict(detail: RunDetail) -> Verdict:

@@ -8,7 +8,7 @@ from django.views.decorators.http import require_POST, require_safe
 from console.audit.actions import record
 from console.errors import refused
 from console.live.sources import observatory
-from console.runs.page import live_context, run_verdict
+from console.runs.page import live_context, named_params, run_verdict
 from runbooks import actions
 from runbooks.errors import NoSuchRun, RunError
 from runbooks.queries import run_detail
@@ -37,6 +37,8 @@ def run(request: HttpRequest, run_id: int) -> HttpResponse:
         "run": detail.run,
         "verdict": run_verdict(detail),
         "done_percent": 100 * done // max(1, len(detail.steps)),
+        "params": named_params(detail.run),
+        "live_page": "badge",
         "profile_id": detail.run.outcome.get("profile_id"),
     }
     template = "runs/live.html" if request.headers.get("HX-Request") else "runs/page.html"

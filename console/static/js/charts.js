@@ -40,7 +40,7 @@ class Chart {
     this.figure.toggleAttribute("data-blind", store.sight !== "ok");
     this.figure.toggleAttribute("data-empty", !known.length);
     if (!known.length) {
-      if (store.sight === "ok") this.note.textContent = "No request in this range";
+      if (store.sight === "ok") this.note.textContent = "No node has reported any in 30 min";
       this.note.hidden = false;
       this.plot?.destroy();
       this.plot = null;
