@@ -8,6 +8,7 @@ from __future__ import annotations
 
 import contextlib
 import os
+import shutil
 import signal
 import socket
 import subprocess
@@ -94,6 +95,11 @@ class House:
     def migrate(self) -> None:
         migrating = self.python("migrate", "manage.py", "migrate", "--skip-checks", "-v0")
         assert migrating.wait(START_TIMEOUT_S) == 0, self.log("migrate")
+
+    def take_tables(self, template: Path) -> None:
+        """A copy of a migrated database, put in place whole."""
+        shutil.copy(template, self.home / "copy.sqlite3")
+        (self.home / "copy.sqlite3").replace(self.home / "console.sqlite3")
 
     def start_valkey(self) -> None:
         self.start(

@@ -1,147 +1,21 @@
 """Runs as people and workers see them, on the journal: no broker, no process, one database."""
 
-import itertools
-from typing import Any
-
 import pytest
 from django.db import IntegrityError, transaction
 from pytest_django import DjangoAssertNumQueries
 
-from runbooks import actions, clock, driver, journal, limits, queries, tasks
-from runbooks.engine.executor import Performed
-from runbooks.engine.machine import AttemptState, Perform, RunState, next_effect
+from runbooks import actions, clock, driver, journal, queries, tasks
+from runbooks.engine.machine import Perform, RunState, next_effect
 from runbooks.engine.plan import StepKind
 from runbooks.errors import (
     AlreadyActive,
-    BadParameter,
-    KeyReused,
     NoSuchRun,
-    TooManyRuns,
     WrongState,
 )
-from runbooks.journal import Claim
 from runbooks.models import Attempt, Run
+from tests.runbooks.making import at_expiry, claim_next, done, failed, make_run
 
 pytestmark = pytest.mark.django_db
-
-targets = (f"node-{number}" for number in itertools.count())
-
-
-def make_run(
-    target: str = "",
-    params: dict[str, object] | None = None,
-    actor: str = "ann",
-    key: str | None = None,
-    subject: str = "",
-) -> Run:
-    return actions.start(
-        "capture-profile",
-        target or next(targets),
-        {"seconds": 2} if params is None else params,
-        actor=actor,
-        key=key,
-        subject=subject,
-    )
-
-
-def claim_next(run: Run, worker: str = "host:1", now_ms: int | None = None) -> Claim:
-    now_ms = now_ms or clock.now_ms()
-    snapshot = journal.load(run.pk)
-    effect = next_effect(snapshot, now_ms=now_ms)
-    assert isinstance(effect, Perform), effect
-    claim = journal.claim(snapshot, effect, worker=worker, now_ms=now_ms)
-    assert claim is not None
-    return claim
-
-
-def done(payload: bytes = b"", **outcome: object) -> Performed:
-    return Performed(state=AttemptState.DONE, outcome=outcome, payload=payload)
-
-
-def failed(reason: str) -> Performed:
-    return Performed(state=AttemptState.FAILED, reason=reason)
-
-
-def at_expiry(claim: Claim) -> int:
-    lease_until = Attempt.objects.get(pk=claim.attempt_id).lease_until
-    return clock.to_ms(lease_until)
-
-
-def test_a_started_run_is_queued_with_its_steps_and_defaults_filled_in() -> None:
-    run = make_run(params={}, subject="incident:42")
-
-    detail = queries.run_detail(run.pk)
-
-    assert (detail.run.state, detail.run.subject) == ("queued", "incident:42")
-    assert detail.run.params == {"seconds": 10, "rate_hz": 100}
-    assert [step.name for step in detail.steps] == ["capture", "store"]
-    assert [line.to_state for line in detail.transitions] == ["queued"]
-
-
-def test_the_same_key_returns_the_same_run() -> None:
-    first = make_run(target="node-1", key="button-7")
-
-    second = make_run(target="node-1", key="button-7", actor="bob")
-
-    assert second.pk == first.pk
-    assert Run.objects.count() == 1
-
-
-def test_a_key_with_another_request_is_refused() -> None:
-    make_run(target="node-1", key="button-7")
-
-    with pytest.raises(KeyReused):
-        make_run(target="node-2", key="button-7")
-
-
-def test_a_second_run_of_a_kind_on_a_target_is_refused_and_told_whose_the_first_is() -> None:
-    first = make_run(target="node-1", actor="ann")
-
-    with pytest.raises(AlreadyActive, match="by ann") as caught:
-        make_run(target="node-1", actor="bob")
-
-    assert caught.value.run_id == first.pk
-    make_run(target="node-2", actor="bob")
-
-
-def test_unfinished_runs_are_bounded(monkeypatch: pytest.MonkeyPatch) -> None:
-    monkeypatch.setattr(limits, "ACTIVE_RUNS_MAX", 2)
-    make_run()
-    make_run()
-
-    with pytest.raises(TooManyRuns):
-        make_run()
-
-
-@pytest.mark.parametrize(
-    ("changes", "field"),
-    [
-        ({"target": "../etc"}, "target"),
-        ({"target": " "}, "target"),
-        ({"target": "n" * 101}, "target"),
-        ({"params": {"seconds": 0}}, "seconds"),
-        ({"params": {"seconds": 61}}, "seconds"),
-        ({"params": {"seconds": True}}, "seconds"),
-        ({"params": {"seconds": "5"}}, "seconds"),
-        ({"params": {"rate_hz": 201}}, "rate_hz"),
-        ({"params": {"shell": "rm"}}, "shell"),
-        ({"actor": ""}, "actor"),
-        ({"actor": "a\nb"}, "actor"),
-        ({"key": ""}, "key"),
-        ({"subject": "s" * 121}, "subject"),
-    ],
-)
-def test_bad_input_names_the_field_and_starts_nothing(changes: dict[str, Any], field: str) -> None:
-    with pytest.raises(BadParameter) as caught:
-        make_run(**changes)
-
-    assert caught.value.field == field
-    assert Run.objects.count() == 0
-
-
-def test_an_unknown_kind_is_refused_with_the_known_ones() -> None:
-    with pytest.raises(BadParameter, match="capture-profile"):
-        actions.start("dance", "node-1", actor="ann")
 
 
 def test_of_two_workers_that_saw_the_same_run_one_claims_it() -> None:
