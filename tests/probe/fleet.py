@@ -41,20 +41,18 @@ class Fleet:
             DEMO="1" if demo else "0",
             PYTHONUNBUFFERED="1",
         )
+        # The tests' own settings are not the product's.
+        self.environment.pop("DJANGO_SETTINGS_MODULE", None)
         self.settings = Settings.from_environment(self.environment)
         self.client = FleetClient(self.settings)
         self.output: list[str] = []
         self._supervisor: subprocess.Popen[str] | None = None
         self._ready = threading.Event()
+        self._listener = threading.Thread(target=list)
 
     @property
     def address(self) -> str:
         return f"http://127.0.0.1:{self.settings.web_port}"
-
-    @property
-    def supervisor_pid(self) -> int:
-        assert self._supervisor is not None
-        return self._supervisor.pid
 
     def __enter__(self) -> Fleet:
         try:
@@ -88,16 +86,18 @@ class Fleet:
             text=True,
             start_new_session=True,
         )
-        threading.Thread(target=self._listen, args=(self._supervisor,), daemon=True).start()
+        self._listener = threading.Thread(target=self._listen, args=(self._supervisor,))
+        self._listener.start()
         if not self._ready.wait(READY_S_MAX):
             raise TimeoutError("no sign-in link:\n" + "\n".join(self.output))
 
     def _listen(self, process: subprocess.Popen[str]) -> None:
         assert process.stdout is not None
-        for line in process.stdout:
-            self.output.append(line.rstrip())
-            if "/sign-in#" in line:
-                self._ready.set()
+        with process.stdout as lines:
+            for line in lines:
+                self.output.append(line.rstrip())
+                if "/sign-in#" in line:
+                    self._ready.set()
 
     def down(self) -> None:
         """Ctrl-C, as in a terminal."""
@@ -106,7 +106,14 @@ class Fleet:
         if self._supervisor.poll() is None:
             os.killpg(self._supervisor.pid, signal.SIGINT)
         self._supervisor.wait(STOP_S_MAX)
+        self._listener.join()
         self._supervisor = None
+
+    def kill_supervisor(self) -> None:
+        """`kill -9` of `manage.py up` alone; what it started lives on."""
+        assert self._supervisor is not None
+        self._supervisor.kill()
+        self._supervisor.wait()
 
     def pid(self, name: str) -> int:
         """The process of a part, from the supervisor's registry."""

@@ -95,7 +95,7 @@ def test_a_stopped_node_fails_no_new_connection_to_the_shared_port(fleet: Fleet)
 @pytest.mark.timeout(120)
 def test_up_survives_the_death_of_every_part_and_of_itself(fleet: Fleet) -> None:
     fleet.wait_settled()
-    os.kill(fleet.supervisor_pid, signal.SIGKILL)
+    fleet.kill_supervisor()
     fleet.up()
     leader = fleet.wait_settled()
 
