@@ -48,7 +48,7 @@ class Connection(asyncio.Protocol):
     """One client. Owned by its transport; the front end keeps it in a set for the sweeps."""
 
     __slots__ = (
-        "_current", "_drained", "_head_only", "_header_bytes", "_in_head", "_input_ended",
+        "_client_is_done", "_current", "_drained", "_head_only", "_header_bytes", "_in_head", "_input_ended",
         "_last", "_parser", "_paused", "_queue", "_raw", "_read_bytes", "_start",
         "_swallowed_bytes", "_transport", "_url", "closed", "front", "leaving", "loopback",
         "loopback_only", "phase", "since_s",
@@ -78,6 +78,7 @@ class Connection(asyncio.Protocol):
         self._read_bytes = 0
         self._swallowed_bytes = 0
         self._input_ended = False
+        self._client_is_done = False
         self._paused = 0
         self._drained: asyncio.Future[None] | None = None
 
@@ -106,6 +107,7 @@ class Connection(asyncio.Protocol):
     def eof_received(self) -> bool:
         """Half a close: answer what was asked, if all of it is here."""
         self._input_ended = True
+        self._client_is_done = True
         if self._last is not None and not self._last.body.ended:
             self._last.client_gone(ClientGone("the request ends in the middle"))
             return False
@@ -247,7 +249,7 @@ class Connection(asyncio.Protocol):
             self._current = None
             return
         if exchange.close_after:
-            self._close_gently(whole=exchange.body.ended)
+            self._close_gently()
             return
         if not exchange.body.ended:
             # The rest of a refused body is still to come; on_message_complete calls again.
@@ -321,23 +323,23 @@ class Connection(asyncio.Protocol):
             self.phase = HEAD if self._in_head else IDLE
             self.since_s = self.front.now_s
             if self._input_ended and not self.closed and self.phase != LINGER:
-                self._close_gently(whole=True)
+                self._close_gently()
         else:
             self.phase = BUSY
 
     def _swallow(self, size: int) -> None:
         self._swallowed_bytes += size
         if self.phase != LINGER and self._swallowed_bytes > self.front.limits.swallow_bytes_max:
-            self._close_gently(whole=False)
+            self._close_gently()
 
-    def _close_gently(self, *, whole: bool) -> None:
-        """Close so that the answer arrives: with unread input a plain close becomes a reset."""
+    def _close_gently(self) -> None:
+        """Say goodbye and listen on for a while: a plain close resets what is still on its way."""
         self._current = None
         self._end_input()
         self._queue.clear()
         if self._transport is None or self.closed or self.phase == LINGER:
             return
-        if whole:
+        if self._client_is_done:
             self._transport.close()
             return
         self.phase = LINGER

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import asyncio
+import socket
 import threading
 from collections.abc import Callable, Coroutine
 from concurrent.futures import Future
@@ -48,8 +49,9 @@ class Serving:
         self.store = SoloStore()
         self.front = FrontEnd(self.store, self.recorder, self.limits)
         factory = self.front.protocol_factory(leaving=lambda: self.is_leaving, loopback_only=True)
-        self._server = await self._loop.create_server(factory, "127.0.0.1", 0)
-        self.port = self._server.sockets[0].getsockname()[1]
+        listener = socket.create_server(("127.0.0.1", 0))
+        self.port = listener.getsockname()[1]
+        self._server = await self._loop.create_server(factory, sock=listener)
 
     async def _close(self) -> None:
         self._server.close()

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import time
+from collections.abc import Callable
 from email.utils import formatdate
 
 import pytest
@@ -58,14 +59,16 @@ def date_in(minutes: float) -> str:
         raw("PUT", "/", {"Content-Length": "4"}, b"data"),
     ],
 )
-def test_whoever_is_not_authenticated_learns_nothing(serving, wire, data) -> None:
+def test_whoever_is_not_authenticated_learns_nothing(
+    serving: Serving, wire: Wire, data: bytes
+) -> None:
     answer = wire.ask(data)
 
     assert_unharmed(serving, wire, answer, 403, "AuthenticationFailed")
     assert answer.body.count(b"<") == 7, "Error, Code, Message and nothing more"
 
 
-def test_a_signature_of_either_header_order_is_taken(serving, wire) -> None:
+def test_a_signature_of_either_header_order_is_taken(serving: Serving, wire: Wire) -> None:
     headers = {"x-ms-meta-a_": "1", "x-ms-meta-a1": "2"}
     assert wire.ask(put_blob("/box/x", b"d", headers)).status == 201
 
@@ -123,11 +126,15 @@ def test_a_signature_of_either_header_order_is_taken(serving, wire) -> None:
         (request("GET", "/box/%FF"), 400, "InvalidUri"),
     ],
 )  # fmt: skip
-def test_a_bad_request_is_refused_by_name(serving, wire, data, status, code) -> None:
+def test_a_bad_request_is_refused_by_name(
+    serving: Serving, wire: Wire, data: bytes, status: int, code: str
+) -> None:
     assert_unharmed(serving, wire, wire.ask(data), status, code)
 
 
-def test_a_client_body_longer_than_declared_spoils_only_what_follows(serving, wire) -> None:
+def test_a_client_body_longer_than_declared_spoils_only_what_follows(
+    serving: Serving, wire: Wire
+) -> None:
     data = put_blob("/box/x", b"data") + b"more than was declared\r\n\r\n"
 
     assert wire.ask(data).status == 201
@@ -137,7 +144,7 @@ def test_a_client_body_longer_than_declared_spoils_only_what_follows(serving, wi
     assert wire.is_closed
 
 
-def test_a_body_shorter_than_declared_stores_nothing(serving, wire) -> None:
+def test_a_body_shorter_than_declared_stores_nothing(serving: Serving, wire: Wire) -> None:
     wire.send(put_blob("/box/x", LARGE)[:-1])
     serving.until(lambda: serving.store.stored_bytes() > 0)
 
@@ -149,7 +156,7 @@ def test_a_body_shorter_than_declared_stores_nothing(serving, wire) -> None:
         assert other.ask(request("GET", "/box/x")).code == "BlobNotFound"
 
 
-def test_a_small_body_shorter_than_declared_stores_nothing(serving, wire) -> None:
+def test_a_small_body_shorter_than_declared_stores_nothing(serving: Serving, wire: Wire) -> None:
     wire.send(put_blob("/box/x", b"data")[:-1])
     wire.half_close()
 
@@ -165,13 +172,15 @@ def test_a_small_body_shorter_than_declared_stores_nothing(serving, wire) -> Non
         ({"x-ms-content-crc64": crc_text(b"else")}, "Crc64Mismatch"),
     ],
 )
-def test_a_large_body_that_fails_its_checksum_leaves_no_chunk(serving, wire, headers, code) -> None:
+def test_a_large_body_that_fails_its_checksum_leaves_no_chunk(
+    serving: Serving, wire: Wire, headers: dict[str, str], code: str
+) -> None:
     answer = wire.ask(put_blob("/box/x", LARGE, headers))
 
     assert_unharmed(serving, wire, answer, 400, code)
 
 
-def test_a_client_that_leaves_in_the_middle_leaves_no_chunk(serving, wire) -> None:
+def test_a_client_that_leaves_in_the_middle_leaves_no_chunk(serving: Serving, wire: Wire) -> None:
     wire.send(put_blob("/box/x", LARGE)[: len(LARGE) // 2])
     serving.until(lambda: serving.store.stored_bytes() > 0)
 
@@ -181,7 +190,9 @@ def test_a_client_that_leaves_in_the_middle_leaves_no_chunk(serving, wire) -> No
     serving.until(lambda: serving.front.budget.taken_bytes == 0)
 
 
-def test_a_large_body_for_nowhere_is_refused_before_it_is_sent(serving, wire) -> None:
+def test_a_large_body_for_nowhere_is_refused_before_it_is_sent(
+    serving: Serving, wire: Wire
+) -> None:
     data = put_blob("/nobox/x", LARGE, {"Expect": "100-continue"})
     head = data[: -len(LARGE)]
 
@@ -206,7 +217,7 @@ def test_a_large_body_for_nowhere_is_refused_before_it_is_sent(serving, wire) ->
     ],
 )
 @pytest.mark.parametrize("name", ["Range", "x-ms-range"])
-def test_a_bad_range_is_refused(wire, name, asked, status, code) -> None:
+def test_a_bad_range_is_refused(wire: Wire, name: str, asked: str, status: int, code: str) -> None:
     wire.ask(put_blob("/box/x", b"data"))
 
     answer = wire.ask(request("GET", "/box/x", {name: asked}))
@@ -216,7 +227,7 @@ def test_a_bad_range_is_refused(wire, name, asked, status, code) -> None:
         assert answer.headers["content-range"] == "bytes */4"
 
 
-def test_a_checksum_of_a_huge_range_is_refused(wire) -> None:
+def test_a_checksum_of_a_huge_range_is_refused(wire: Wire) -> None:
     wire.ask(put_blob("/box/x", LARGE * 5))
 
     headers = {"x-ms-range": "bytes=0-", "x-ms-range-get-content-md5": "true"}
@@ -243,13 +254,15 @@ XML_HEAD = b'<?xml version="1.0"?>'
         (b"<BlockList>" + b"<Latest>QUFB</Latest>" * 50_001 + b"</BlockList>", "BlockListTooLong"),
     ],
 )
-def test_a_bad_block_list_is_refused(serving, wire, document, code) -> None:
+def test_a_bad_block_list_is_refused(
+    serving: Serving, wire: Wire, document: bytes, code: str
+) -> None:
     answer = wire.ask(request("PUT", "/box/x?comp=blocklist", {}, document))
 
     assert_unharmed(serving, wire, answer, 400, code)
 
 
-def test_a_block_list_over_its_limit_is_refused_unread(serving, wire) -> None:
+def test_a_block_list_over_its_limit_is_refused_unread(serving: Serving, wire: Wire) -> None:
     data = request("PUT", "/box/x?comp=blocklist", {"Content-Length": "9000000"})
 
     assert wire.ask(data).code == "RequestBodyTooLarge"
@@ -257,13 +270,13 @@ def test_a_block_list_over_its_limit_is_refused_unread(serving, wire) -> None:
     assert wire.is_closed
 
 
-def test_a_put_without_length_is_refused(serving, wire) -> None:
+def test_a_put_without_length_is_refused(serving: Serving, wire: Wire) -> None:
     data = request("PUT", "/box/x", {"x-ms-blob-type": "BlockBlob"})
 
     assert_unharmed(serving, wire, wire.ask(data), 411, "MissingContentLengthHeader")
 
 
-def test_a_blob_over_its_limit_is_refused_by_its_length(serving, wire) -> None:
+def test_a_blob_over_its_limit_is_refused_by_its_length(serving: Serving, wire: Wire) -> None:
     headers = {"x-ms-blob-type": "BlockBlob", "Content-Length": str(5001 << 20)}
 
     answer = wire.ask(request("PUT", "/box/x", headers))
@@ -272,7 +285,7 @@ def test_a_blob_over_its_limit_is_refused_by_its_length(serving, wire) -> None:
     assert answer.headers["connection"] == "close"
 
 
-def test_the_emulator_key_is_nothing_to_a_peer_from_elsewhere(serving) -> None:
+def test_the_emulator_key_is_nothing_to_a_peer_from_elsewhere(serving: Serving) -> None:
     def check(loopback: bool) -> str:
         connection = next(iter(serving.front.connections))
         connection.loopback = loopback
@@ -285,7 +298,7 @@ def test_the_emulator_key_is_nothing_to_a_peer_from_elsewhere(serving) -> None:
         assert wire.ask(request("GET", "/?comp=list", account=OTHER_ACCOUNT)).status == 200
 
 
-def test_a_full_house_refuses_the_next_guest(make_serving) -> None:
+def test_a_full_house_refuses_the_next_guest(make_serving: Callable[[Limits], Serving]) -> None:
     serving = make_serving(Limits(connection_count_max=2))
     with Wire(serving.port) as first, Wire(serving.port) as second:
         assert first.ask(request("GET", "/?comp=list")).status == 200

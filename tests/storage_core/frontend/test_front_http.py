@@ -2,10 +2,13 @@
 
 from __future__ import annotations
 
+from collections.abc import Callable
+
 import pytest
 
 from storage_core.errors import Unavailable
 from storage_core.frontend.limits import KIB, MIB, Limits
+from tests.storage_core.frontend.serving import Serving
 from tests.storage_core.frontend.wire import Wire, put_blob, raw, request
 
 LARGE = bytes(range(256)) * 4 * KIB
@@ -46,7 +49,9 @@ def chunked_put(name: str, body: bytes) -> bytes:
         raw("PUT", "/a/b/c", {"Connection": "upgrade", "Upgrade": "h2c", "Content-Length": "1"}),
     ],
 )
-def test_what_two_readers_could_read_differently_ends_the_connection(serving, data) -> None:
+def test_what_two_readers_could_read_differently_ends_the_connection(
+    serving: Serving, data: bytes
+) -> None:
     with Wire(serving.port) as wire:
         wire.send(data + request("GET", "/?comp=list"))
         answer = wire.answer()
@@ -60,7 +65,9 @@ def test_what_two_readers_could_read_differently_ends_the_connection(serving, da
 @pytest.mark.parametrize(
     "body", [b"zz\r\nabc\r\n0\r\n\r\n", b"3\r\nabcd\r\n0\r\n\r\n", b"3\nabc\n0\n\n", b"-1\r\n\r\n"]
 )
-def test_malformed_chunking_is_refused_and_nothing_stored(serving, wire, body) -> None:
+def test_malformed_chunking_is_refused_and_nothing_stored(
+    serving: Serving, wire: Wire, body: bytes
+) -> None:
     answer = wire.ask(chunked_put("/box/x", body))
 
     assert (answer.status, answer.code) == (400, "InvalidInput")
@@ -69,7 +76,7 @@ def test_malformed_chunking_is_refused_and_nothing_stored(serving, wire, body) -
     serving.until(lambda: serving.store.stored_bytes() == 0)
 
 
-def test_a_late_chunking_error_leaves_no_chunk_behind(serving, wire) -> None:
+def test_a_late_chunking_error_leaves_no_chunk_behind(serving: Serving, wire: Wire) -> None:
     wire.send(chunked_put("/box/x", chunked([LARGE])[:-5]))
     serving.until(lambda: serving.store.stored_bytes() > 0)
 
@@ -80,14 +87,14 @@ def test_a_late_chunking_error_leaves_no_chunk_behind(serving, wire) -> None:
 
 
 @pytest.mark.parametrize("pieces", [[], [b"abc"], [b"a" * 1000] * 300, [LARGE, b"tail"]])
-def test_a_chunked_body_is_stored(wire, pieces) -> None:
+def test_a_chunked_body_is_stored(wire: Wire, pieces: list[bytes]) -> None:
     assert wire.ask(chunked_put("/box/x", chunked(pieces))).status == 201
 
     assert wire.ask(request("GET", "/box/x")).body == b"".join(pieces)
 
 
 @pytest.mark.parametrize("step", [1, 7, 100])
-def test_a_request_may_come_in_any_pieces(wire, step) -> None:
+def test_a_request_may_come_in_any_pieces(wire: Wire, step: int) -> None:
     data = put_blob("/box/x", b"some data", {"x-ms-meta-Name": "value"})
     for at in range(0, len(data), step):
         wire.send(data[at : at + step])
@@ -99,7 +106,7 @@ def test_a_request_may_come_in_any_pieces(wire, step) -> None:
 
 
 @pytest.mark.parametrize("size", [65 * KIB, MIB])
-def test_a_head_over_its_limit_is_refused(serving, size) -> None:
+def test_a_head_over_its_limit_is_refused(serving: Serving, size: int) -> None:
     data = request("GET", "/?comp=list", {"x-ms-meta-a": "b" * size})
     with Wire(serving.port) as wire:
         wire.send_some(data, 0.5)
@@ -108,19 +115,19 @@ def test_a_head_over_its_limit_is_refused(serving, size) -> None:
         assert answer.headers["connection"] == "close"
 
 
-def test_a_head_just_under_its_limit_is_read(wire) -> None:
+def test_a_head_just_under_its_limit_is_read(wire: Wire) -> None:
     data = request("GET", "/?comp=list", {"x-other": "b" * (63 * KIB)})
 
     assert wire.ask(data).status == 200
 
 
-def test_too_many_headers_are_refused(wire) -> None:
+def test_too_many_headers_are_refused(wire: Wire) -> None:
     data = request("GET", "/?comp=list", {f"x-{number}": "a" for number in range(300)})
 
     assert wire.ask(data).status == 431
 
 
-def test_trailers_are_bounded(serving, wire) -> None:
+def test_trailers_are_bounded(serving: Serving, wire: Wire) -> None:
     trailers = b"".join(b"t-%d: a\r\n" % number for number in range(300))
     answer = wire.ask(chunked_put("/box/x", b"0\r\n" + trailers + b"\r\n"))
 
@@ -128,7 +135,7 @@ def test_trailers_are_bounded(serving, wire) -> None:
     assert serving.store.stored_bytes() == 0
 
 
-def test_pipelined_requests_are_answered_in_order(serving, wire) -> None:
+def test_pipelined_requests_are_answered_in_order(serving: Serving, wire: Wire) -> None:
     wire.send(
         b"".join(put_blob(f"/box/{n}", b"%d" % n) for n in range(20))
         + request("GET", "/box/none")
@@ -144,7 +151,7 @@ def test_pipelined_requests_are_answered_in_order(serving, wire) -> None:
     assert wire.answer().body == LARGE
 
 
-def test_pipelined_requests_wait_outside_while_one_is_held(serving, wire) -> None:
+def test_pipelined_requests_wait_outside_while_one_is_held(serving: Serving, wire: Wire) -> None:
     serving.on_loop(lambda: setattr(serving.store, "held", True))
     one = put_blob("/box/x", b"a" * 64 * KIB)
 
@@ -156,7 +163,7 @@ def test_pipelined_requests_wait_outside_while_one_is_held(serving, wire) -> Non
     assert wire.answer().status == 201
 
 
-def test_an_unread_answer_makes_us_wait(serving, wire) -> None:
+def test_an_unread_answer_makes_us_wait(serving: Serving, wire: Wire) -> None:
     wire.ask(put_blob("/box/x", LARGE * 32))
     wire.send(request("GET", "/box/x"))
 
@@ -164,7 +171,7 @@ def test_an_unread_answer_makes_us_wait(serving, wire) -> None:
     assert wire.answer().body == LARGE * 32
 
 
-def test_expect_is_answered_before_the_body_comes(wire) -> None:
+def test_expect_is_answered_before_the_body_comes(wire: Wire) -> None:
     for body in (b"small", LARGE):
         data = put_blob("/box/x", body, {"Expect": "100-continue"})
         assert wire.ask(data[: -len(body)]).status == 100
@@ -172,34 +179,34 @@ def test_expect_is_answered_before_the_body_comes(wire) -> None:
     assert wire.ask(request("GET", "/box/x")).body == LARGE
 
 
-def test_an_unknown_expectation_is_refused(wire) -> None:
+def test_an_unknown_expectation_is_refused(wire: Wire) -> None:
     answer = wire.ask(put_blob("/box/x", b"data", {"Expect": "coffee"})[:-4])
 
     assert (answer.status, answer.code) == (417, "InvalidHeaderValue")
     assert wire.is_closed
 
 
-def test_http_1_0_is_answered_and_closed(serving, wire) -> None:
+def test_http_1_0_is_answered_and_closed(serving: Serving, wire: Wire) -> None:
     answer = wire.ask(request("GET", "/?comp=list").replace(b"HTTP/1.1", b"HTTP/1.0"))
 
     assert answer.status == 200
     assert wire.is_closed
 
 
-def test_an_absolute_target_is_understood(wire) -> None:
+def test_an_absolute_target_is_understood(wire: Wire) -> None:
     data = request("GET", "/?comp=list").replace(b"GET /", b"GET http://127.0.0.1/", 1)
 
     assert wire.ask(data).status == 200
 
 
-def test_an_upgrade_without_a_body_is_answered_and_closed(wire) -> None:
+def test_an_upgrade_without_a_body_is_answered_and_closed(wire: Wire) -> None:
     headers = {"Connection": "upgrade", "Upgrade": "h2c"}
 
     assert wire.ask(request("GET", "/?comp=list", headers)).status == 200
     assert wire.is_closed
 
 
-def test_a_leaving_node_says_so_and_closes(serving, wire) -> None:
+def test_a_leaving_node_says_so_and_closes(serving: Serving, wire: Wire) -> None:
     assert "connection" not in wire.ask(request("GET", "/?comp=list")).headers
 
     serving.is_leaving = True
@@ -209,7 +216,7 @@ def test_a_leaving_node_says_so_and_closes(serving, wire) -> None:
     assert wire.is_closed
 
 
-def test_half_a_close_still_gets_its_answers(wire) -> None:
+def test_half_a_close_still_gets_its_answers(wire: Wire) -> None:
     wire.send(put_blob("/box/x", b"data") + request("GET", "/box/x"))
     wire.half_close()
 
@@ -218,7 +225,7 @@ def test_half_a_close_still_gets_its_answers(wire) -> None:
     assert wire.is_closed
 
 
-def test_a_slow_head_is_told_and_cut(make_serving) -> None:
+def test_a_slow_head_is_told_and_cut(make_serving: Callable[[Limits], Serving]) -> None:
     serving = make_serving(Limits(header_s=0.2))
     with Wire(serving.port) as wire:
         wire.send(b"GET / HTTP/1.1\r\nA: ")
@@ -231,7 +238,9 @@ def test_a_slow_head_is_told_and_cut(make_serving) -> None:
 
 
 @pytest.mark.parametrize("body", [b"small", LARGE])
-def test_a_slow_body_is_told_and_stores_nothing(make_serving, body) -> None:
+def test_a_slow_body_is_told_and_stores_nothing(
+    make_serving: Callable[[Limits], Serving], body: bytes
+) -> None:
     serving = make_serving(Limits(body_idle_s=0.2))
     with Wire(serving.port) as wire:
         wire.send(put_blob("/box/x", body)[:-1])
@@ -242,7 +251,7 @@ def test_a_slow_body_is_told_and_stores_nothing(make_serving, body) -> None:
     serving.until(lambda: serving.front.budget.taken_bytes == 0)
 
 
-def test_a_waiting_client_is_not_called_slow(make_serving) -> None:
+def test_a_waiting_client_is_not_called_slow(make_serving: Callable[[Limits], Serving]) -> None:
     serving = make_serving(Limits(body_idle_s=0.1, header_s=0.1))
     with Wire(serving.port) as wire:
         serving.on_loop(lambda: setattr(serving.store, "held", True))
@@ -254,14 +263,14 @@ def test_a_waiting_client_is_not_called_slow(make_serving) -> None:
         assert wire.answer().status == 201
 
 
-def test_an_idle_connection_is_closed_in_the_end(make_serving) -> None:
+def test_an_idle_connection_is_closed_in_the_end(make_serving: Callable[[Limits], Serving]) -> None:
     serving = make_serving(Limits(keep_alive_s=0.2, header_s=0.2))
     with Wire(serving.port) as wire:
         assert wire.ask(request("GET", "/?comp=list")).status == 200
         assert wire.is_closed
 
 
-def test_an_upload_holds_no_more_than_its_window(serving, wire) -> None:
+def test_an_upload_holds_no_more_than_its_window(serving: Serving, wire: Wire) -> None:
     serving.on_loop(lambda: setattr(serving.store, "held", True))
     data = put_blob("/box/x", LARGE * 24)
 
@@ -275,7 +284,9 @@ def test_an_upload_holds_no_more_than_its_window(serving, wire) -> None:
     assert serving.on_loop(lambda: serving.front.budget.taken_bytes) == 0
 
 
-def test_all_uploads_together_hold_no_more_than_their_bound(make_serving) -> None:
+def test_all_uploads_together_hold_no_more_than_their_bound(
+    make_serving: Callable[[Limits], Serving],
+) -> None:
     serving = make_serving(Limits(unreplicated_bytes_max=3 * MIB))
     serving.on_loop(lambda: setattr(serving.store, "held", True))
     wires = [Wire(serving.port) for _ in range(6)]
@@ -294,14 +305,18 @@ def test_all_uploads_together_hold_no_more_than_their_bound(make_serving) -> Non
         wire.close()
 
 
-def test_a_refused_small_body_is_swallowed_and_a_huge_one_is_not(serving, wire) -> None:
+def test_a_refused_small_body_is_swallowed_and_a_huge_one_is_not(
+    serving: Serving, wire: Wire
+) -> None:
     assert wire.ask(put_blob("/box/x", LARGE[: 512 * KIB], key=b"?")).status == 403
     answer = wire.ask(put_blob("/box/x", b"", {"Content-Length": str(64 * MIB)}, key=b"?"))
 
     assert (answer.status, answer.headers["connection"]) == (403, "close")
 
 
-def test_a_refused_client_that_sends_on_still_reads_the_refusal(serving, wire) -> None:
+def test_a_refused_client_that_sends_on_still_reads_the_refusal(
+    serving: Serving, wire: Wire
+) -> None:
     data = put_blob("/box/x", LARGE * 24, key=b"?")
 
     wire.send_some(data, 0.2)
@@ -309,7 +324,7 @@ def test_a_refused_client_that_sends_on_still_reads_the_refusal(serving, wire) -
     assert wire.answer().status == 403
 
 
-def test_the_store_s_refusal_reaches_the_client(serving, wire) -> None:
+def test_the_store_s_refusal_reaches_the_client(serving: Serving, wire: Wire) -> None:
     serving.on_loop(lambda: setattr(serving.store, "error", Unavailable("no quorum", "unknown")))
 
     answer = wire.ask(put_blob("/box/x", b"data"))
@@ -320,7 +335,9 @@ def test_the_store_s_refusal_reaches_the_client(serving, wire) -> None:
     assert wire.ask(put_blob("/box/x", LARGE)).status == 503
 
 
-def test_our_own_fault_hurts_no_neighbour_and_tells_nothing(serving, wire, monkeypatch) -> None:
+def test_our_own_fault_hurts_no_neighbour_and_tells_nothing(
+    serving: Serving, wire: Wire, monkeypatch: pytest.MonkeyPatch
+) -> None:
     def fail(*_: object, **__: object) -> None:
         raise ZeroDivisionError("secret")
 
@@ -335,7 +352,7 @@ def test_our_own_fault_hurts_no_neighbour_and_tells_nothing(serving, wire, monke
         assert neighbour.ask(put_blob("/box/x", b"data")).status == 201
 
 
-def test_a_drain_finishes_what_was_asked(serving, wire) -> None:
+def test_a_drain_finishes_what_was_asked(serving: Serving, wire: Wire) -> None:
     serving.on_loop(lambda: setattr(serving.store, "held", True))
     wire.send(put_blob("/box/x", b"data"))
     serving.until(lambda: len(serving.store.waiting) == 1)

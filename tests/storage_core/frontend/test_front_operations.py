@@ -5,12 +5,13 @@ from __future__ import annotations
 import pytest
 
 from storage_core.frontend.limits import KIB, MIB
-from tests.storage_core.frontend.wire import crc_text, md5_text, put_blob, request
+from tests.storage_core.frontend.serving import Serving
+from tests.storage_core.frontend.wire import Wire, crc_text, md5_text, put_blob, request
 
 LARGE = bytes(range(256)) * 4 * KIB
 
 
-def test_a_write_is_answered_with_its_receipt(wire) -> None:
+def test_a_write_is_answered_with_its_receipt(wire: Wire) -> None:
     answer = wire.ask(put_blob("/box/x", b"data"))
 
     receipt = dict(
@@ -22,13 +23,13 @@ def test_a_write_is_answered_with_its_receipt(wire) -> None:
 
 
 @pytest.mark.parametrize("version", ["2019-12-12", "2026-10-06", "2031-01-01"])
-def test_every_version_from_2019_on_is_served_and_echoed(wire, version) -> None:
+def test_every_version_from_2019_on_is_served_and_echoed(wire: Wire, version: str) -> None:
     answer = wire.ask(request("GET", "/?comp=list", {"x-ms-version": version}))
 
     assert (answer.status, answer.headers["x-ms-version"]) == (200, version)
 
 
-def test_a_client_s_request_id_comes_back(wire) -> None:
+def test_a_client_s_request_id_comes_back(wire: Wire) -> None:
     answer = wire.ask(request("GET", "/?comp=list", {"x-ms-client-request-id": "abc-1"}))
     assert answer.headers["x-ms-client-request-id"] == "abc-1"
 
@@ -36,7 +37,7 @@ def test_a_client_s_request_id_comes_back(wire) -> None:
     assert "x-ms-client-request-id" not in answer.headers
 
 
-def test_date_may_stand_for_x_ms_date(wire) -> None:
+def test_date_may_stand_for_x_ms_date(wire: Wire) -> None:
     data = request("GET", "/?comp=list")
     date = data.split(b"x-ms-date: ")[1].split(b"\r\n")[0].decode()
 
@@ -46,7 +47,7 @@ def test_date_may_stand_for_x_ms_date(wire) -> None:
 
 
 @pytest.mark.parametrize("size", [1, 64 * KIB, 200 * KIB, MIB + 1])
-def test_checksums_that_agree_are_taken_and_kept(wire, size) -> None:
+def test_checksums_that_agree_are_taken_and_kept(wire: Wire, size: int) -> None:
     body = (LARGE * 2)[:size]
     headers = {"Content-MD5": md5_text(body), "x-ms-content-crc64": crc_text(body)}
 
@@ -75,7 +76,7 @@ def test_checksums_that_agree_are_taken_and_kept(wire, size) -> None:
         ({"If-Unmodified-Since": "Mon, 01 Jan 2035 00:00:00 GMT"}, 200),
     ],
 )
-def test_conditions_on_reads(wire, headers, status) -> None:
+def test_conditions_on_reads(wire: Wire, headers: dict[str, str], status: int) -> None:
     wire.ask(put_blob("/box/x", b"data"))
 
     for method in ("GET", "HEAD"):
@@ -85,7 +86,7 @@ def test_conditions_on_reads(wire, headers, status) -> None:
             assert answer.headers["x-ms-error-code"] == "ConditionNotMet"
 
 
-def test_conditions_on_writes(wire) -> None:
+def test_conditions_on_writes(wire: Wire) -> None:
     assert wire.ask(put_blob("/box/x", b"1", {"If-Match": "*"})).code == "ConditionNotMet"
     first = wire.ask(put_blob("/box/x", b"1", {"If-None-Match": "*"}))
     assert first.status == 201
@@ -97,7 +98,7 @@ def test_conditions_on_writes(wire) -> None:
     assert wire.ask(request("GET", "/box/x")).body == b"3"
 
 
-def test_reads_of_a_follower_wait_for_their_barrier(serving, wire) -> None:
+def test_reads_of_a_follower_wait_for_their_barrier(serving: Serving, wire: Wire) -> None:
     wire.ask(put_blob("/box/x", b"data"))
     serving.on_loop(lambda: setattr(serving.store, "behind", True))
 
@@ -120,7 +121,9 @@ def test_reads_of_a_follower_wait_for_their_barrier(serving, wire) -> None:
         ("bytes=-99999999", 0, 3 * MIB),
     ],
 )
-def test_a_range_is_that_range(serving, wire, asked, start, stop, cold) -> None:
+def test_a_range_is_that_range(
+    serving: Serving, wire: Wire, asked: str, start: int, stop: int, cold: bool
+) -> None:
     body = LARGE * 3
     wire.ask(put_blob("/box/x", body, {"Content-MD5": md5_text(body)}))
     serving.on_loop(lambda: setattr(serving.store, "cold", cold))
@@ -134,7 +137,7 @@ def test_a_range_is_that_range(serving, wire, asked, start, stop, cold) -> None:
     assert "content-md5" not in answer.headers
 
 
-def test_a_range_comes_with_the_checksums_asked_for(wire) -> None:
+def test_a_range_comes_with_the_checksums_asked_for(wire: Wire) -> None:
     wire.ask(put_blob("/box/x", LARGE))
     headers = {
         "Range": "bytes=5-600000",
@@ -148,7 +151,7 @@ def test_a_range_comes_with_the_checksums_asked_for(wire) -> None:
     assert answer.headers["x-ms-content-crc64"] == crc_text(LARGE[5:600001])
 
 
-def test_an_answer_that_can_t_be_finished_is_cut_off(serving, wire) -> None:
+def test_an_answer_that_can_t_be_finished_is_cut_off(serving: Serving, wire: Wire) -> None:
     wire.ask(put_blob("/box/x", LARGE))
 
     def lose_last() -> None:
@@ -162,7 +165,7 @@ def test_an_answer_that_can_t_be_finished_is_cut_off(serving, wire) -> None:
         wire.answer()
 
 
-def test_a_damaged_small_body_is_an_honest_error(serving, wire) -> None:
+def test_a_damaged_small_body_is_an_honest_error(serving: Serving, wire: Wire) -> None:
     wire.ask(put_blob("/box/x", b"data"))
     serving.on_loop(serving.store.bodies.clear)
 
@@ -171,7 +174,7 @@ def test_a_damaged_small_body_is_an_honest_error(serving, wire) -> None:
     assert (answer.status, answer.code) == (500, "InternalError")
 
 
-def test_blocks_become_a_blob_in_the_order_of_the_list(wire) -> None:
+def test_blocks_become_a_blob_in_the_order_of_the_list(wire: Wire) -> None:
     ids = ["QUFB", "QUFC", "QUFD"]
     for block_id, body in zip(ids, (b"one", LARGE, b"three"), strict=True):
         answer = wire.ask(request("PUT", f"/box/x?comp=block&blockid={block_id}", {}, body))
@@ -196,7 +199,7 @@ def test_blocks_become_a_blob_in_the_order_of_the_list(wire) -> None:
     assert listed.index(b"<Name>QUFD</Name><Size>5</Size>") < listed.index(b"<Name>QUFB</Name>")
 
 
-def test_metadata_and_properties_are_replaced(wire) -> None:
+def test_metadata_and_properties_are_replaced(wire: Wire) -> None:
     wire.ask(put_blob("/box/x", b"data", {"x-ms-meta-A": "1", "Content-Type": "a/b"}))
 
     wire.ask(request("PUT", "/box/x?comp=metadata", {"x-ms-meta-Bee": "2"}, b""))
@@ -214,7 +217,7 @@ def test_metadata_and_properties_are_replaced(wire) -> None:
     assert answer.headers["x-ms-meta-bee"] == "2"
 
 
-def test_containers_live_and_die(wire) -> None:
+def test_containers_live_and_die(wire: Wire) -> None:
     create = request("PUT", "/cargo?restype=container", {"x-ms-meta-Owner": "me"}, b"")
     assert wire.ask(create).status == 201
     assert wire.ask(create).code == "ContainerAlreadyExists"
@@ -236,7 +239,7 @@ def test_containers_live_and_die(wire) -> None:
     assert answer.code == "PublicAccessNotPermitted"
 
 
-def test_names_are_taken_as_they_are(wire) -> None:
+def test_names_are_taken_as_they_are(wire: Wire) -> None:
     names = ["%C3%A4%20%26%3C%3E%22", "a/../b", "a//b", "+", "%2B%25", "trailing.", "a%2Fb"]
     for name in names:
         assert wire.ask(put_blob(f"/box/{name}", name.encode())).status == 201
@@ -249,7 +252,7 @@ def test_names_are_taken_as_they_are(wire) -> None:
         assert f"<Name>{name}</Name>" in listed
 
 
-def test_a_listing_is_paged_by_its_marker(wire) -> None:
+def test_a_listing_is_paged_by_its_marker(wire: Wire) -> None:
     for number in range(7):
         wire.ask(put_blob(f"/box/n{number}", b""))
     names, marker = [], ""
@@ -261,11 +264,11 @@ def test_a_listing_is_paged_by_its_marker(wire) -> None:
 
     assert names == [f"n{number}" for number in range(7)]
     assert marker == ""
-    body = wire.ask(request("GET", "/box?restype=container&comp=list&startFrom=n5")).body
-    assert body.count(b"<Name>") == 2
+    answer = wire.ask(request("GET", "/box?restype=container&comp=list&startFrom=n5"))
+    assert answer.body.count(b"<Name>") == 2
 
 
-def test_deleting_only_snapshots_does_not_delete_the_blob(wire) -> None:
+def test_deleting_only_snapshots_does_not_delete_the_blob(wire: Wire) -> None:
     wire.ask(put_blob("/box/x", b"data"))
     only = {"x-ms-delete-snapshots": "only"}
 
@@ -276,21 +279,21 @@ def test_deleting_only_snapshots_does_not_delete_the_blob(wire) -> None:
     assert wire.ask(request("DELETE", "/box/x")).code == "BlobNotFound"
 
 
-def test_the_service_describes_itself(wire) -> None:
+def test_the_service_describes_itself(wire: Wire) -> None:
     answer = wire.ask(request("HEAD", "/?restype=account&comp=properties"), head=True)
     assert answer.headers["x-ms-account-kind"] == "StorageV2"
     answer = wire.ask(request("GET", "/?restype=service&comp=properties"))
     assert answer.body.startswith(b'<?xml version="1.0" encoding="utf-8"?><StorageService')
 
 
-def test_an_empty_blob_is_a_blob(wire) -> None:
+def test_an_empty_blob_is_a_blob(wire: Wire) -> None:
     assert wire.ask(put_blob("/box/x", b"")).status == 201
 
     assert wire.ask(request("GET", "/box/x")).body == b""
     assert wire.ask(request("GET", "/box/x", {"Range": "bytes=0-"})).code == "InvalidRange"
 
 
-def test_every_request_is_counted_once(serving, wire) -> None:
+def test_every_request_is_counted_once(serving: Serving, wire: Wire) -> None:
     before = serving.on_loop(serving.recorder.totals)
     wire.ask(put_blob("/box/x", b"data"))
     wire.ask(put_blob("/box/x", LARGE))

@@ -25,7 +25,7 @@ NAMES = st.text(st.characters(exclude_categories=("Cs", "Cc")), min_size=1, max_
 
 
 @given(SECONDS)
-def test_an_http_date_reads_as_it_was_written(second) -> None:
+def test_an_http_date_reads_as_it_was_written(second: int) -> None:
     text = headers.http_date(second)
 
     assert text == formatdate(second, usegmt=True)
@@ -33,7 +33,7 @@ def test_an_http_date_reads_as_it_was_written(second) -> None:
 
 
 @given(st.binary(max_size=40))
-def test_what_is_no_date_is_none_and_no_error(value) -> None:
+def test_what_is_no_date_is_none_and_no_error(value: bytes) -> None:
     found = headers.http_date_ms(value)
 
     assert found is None or headers.http_date(found // 1000)[5:].encode() == value[5:]
@@ -44,12 +44,12 @@ def test_what_is_no_date_is_none_and_no_error(value) -> None:
     [b"Sun, 31 Feb 2026 00:00:00 GMT", b"Sun, 22 Nov 2026 24:00:00 GMT", b"1 Jan 2026",
      "Sun, ٢٢ Nov 2026 00:00:00 GMT".encode(), b"Sun, 22 Nov 2026 00:00:00 GMT\n"],
 )  # fmt: skip
-def test_a_date_that_never_was_is_none(value) -> None:
+def test_a_date_that_never_was_is_none(value: bytes) -> None:
     assert headers.http_date_ms(value) is None
 
 
 @given(st.integers(1, 1 << 40), st.integers(0, 1 << 41), st.integers(0, 1 << 41))
-def test_a_range_is_what_slicing_says(size, first, last) -> None:
+def test_a_range_is_what_slicing_says(size: int, first: int, last: int) -> None:
     asked = {b"range": b"bytes=%d-%d" % (first, last)}
     if last < first or first >= size:
         with pytest.raises(Refusal):
@@ -61,7 +61,7 @@ def test_a_range_is_what_slicing_says(size, first, last) -> None:
 
 
 @given(st.integers(0, 1 << 40), st.binary(max_size=24))
-def test_any_range_header_is_a_range_within_or_a_refusal(size, value) -> None:
+def test_any_range_header_is_a_range_within_or_a_refusal(size: int, value: bytes) -> None:
     try:
         found = headers.byte_range({b"x-ms-range": b"bytes=" + value}, size)
     except Refusal as refusal:
@@ -72,7 +72,7 @@ def test_any_range_header_is_a_range_within_or_a_refusal(size, value) -> None:
 
 
 @given(st.binary(max_size=24))
-def test_a_number_is_ascii_digits_or_nothing(value) -> None:
+def test_a_number_is_ascii_digits_or_nothing(value: bytes) -> None:
     found = headers.number(value)
 
     digits = bool(value) and all(byte in b"0123456789" for byte in value) and len(value) < 20
@@ -81,12 +81,12 @@ def test_a_number_is_ascii_digits_or_nothing(value) -> None:
 
 
 @pytest.mark.parametrize("value", ["١٢".encode(), b"1_0", b" 7 ", b"+5", b"-5", b"5\n", b""])
-def test_python_s_own_ideas_of_a_number_are_refused(value) -> None:
+def test_python_s_own_ideas_of_a_number_are_refused(value: bytes) -> None:
     assert headers.number(value) is None
 
 
 @given(st.binary(min_size=16, max_size=16))
-def test_base64_has_one_spelling(digest) -> None:
+def test_base64_has_one_spelling(digest: bytes) -> None:
     text = base64.b64encode(digest)
 
     assert headers.base64_bytes(text, 16) == digest
@@ -96,28 +96,28 @@ def test_base64_has_one_spelling(digest) -> None:
 
 
 @given(st.binary(max_size=200), st.binary(max_size=200))
-def test_a_key_schedule_signs_as_hmac_does(key, message) -> None:
+def test_a_key_schedule_signs_as_hmac_does(key: bytes, message: bytes) -> None:
     expected = base64.b64encode(hmac.new(key, message, hashlib.sha256).digest())
 
     assert KeySchedule(key).sign(message) == expected
 
 
 @given(st.lists(HEADER_NAMES, unique=True, max_size=8))
-def test_names_are_collated_as_the_vendor_s_client_does(names) -> None:
+def test_names_are_collated_as_the_vendor_s_client_does(names: list[str]) -> None:
     expected = sorted(names, key=cmp_to_key(authentication.compare))
 
     assert [name.decode() for name in collated(name.encode() for name in names)] == expected
 
 
 @given(NAMES)
-def test_a_blob_name_survives_the_url(name) -> None:
+def test_a_blob_name_survives_the_url(name: str) -> None:
     parsed = target.parse(b"/account/box/" + quote(name).encode())
 
     assert (parsed.account, parsed.container, parsed.blob) == ("account", "box", name)
 
 
 @given(st.binary(max_size=60))
-def test_any_target_is_parsed_or_refused(url) -> None:
+def test_any_target_is_parsed_or_refused(url: bytes) -> None:
     try:
         parsed = target.parse(b"/" + url)
         target.check_names(parsed)
@@ -128,7 +128,7 @@ def test_any_target_is_parsed_or_refused(url) -> None:
 
 
 @given(st.lists(st.tuples(st.binary(min_size=1, max_size=20), st.binary(max_size=20)), max_size=4))
-def test_any_headers_are_read_or_refused(raw) -> None:
+def test_any_headers_are_read_or_refused(raw: list[tuple[bytes, bytes]]) -> None:
     known = (b"content-md5", b"x-ms-blob-content-md5", b"if-match", b"if-modified-since",
              b"x-ms-meta-a", b"x-ms-content-crc64", b"content-type")  # fmt: skip
     found = dict(zip(known, [value for _, value in raw], strict=False))
@@ -147,7 +147,7 @@ def test_any_headers_are_read_or_refused(raw) -> None:
 
 
 @given(NAMES)
-def test_a_marker_leads_back_to_its_name(name) -> None:
+def test_a_marker_leads_back_to_its_name(name: str) -> None:
     text = listing.next_marker(name)[len("<NextMarker>") : -len("</NextMarker>")]
     parsed = target.parse(b"/a/b?marker=" + quote(text).encode())
 
@@ -155,7 +155,7 @@ def test_a_marker_leads_back_to_its_name(name) -> None:
 
 
 @given(st.binary(max_size=100))
-def test_any_document_is_a_block_list_or_a_refusal(document) -> None:
+def test_any_document_is_a_block_list_or_a_refusal(document: bytes) -> None:
     for data in (document, b"<BlockList>" + document + b"</BlockList>"):
         try:
             xml.block_list(data, {"Latest": 2})

@@ -11,12 +11,16 @@ import hmac
 import re
 import socket
 import time
+from collections.abc import Mapping
 from email.utils import formatdate
 from typing import NamedTuple
 from urllib.parse import unquote
 
 from storage_core.io.checksum import crc64
 from tests.storage_core.frontend.solo import ACCOUNT, KEYS
+
+Given = Mapping[str, str | None]
+"""Header lines; None leaves out one that is sent by default."""
 
 VERSION = "2025-05-05"
 SIGNED = (
@@ -63,7 +67,7 @@ def sign(method: str, target: str, headers: dict[str, str], account: str, key: b
 def request(
     method: str,
     target: str,
-    headers: dict[str, str] | None = None,
+    headers: Given | None = None,
     body: bytes | None = None,
     *,
     account: str = ACCOUNT,
@@ -72,11 +76,14 @@ def request(
 ) -> bytes:
     """A signed request. `target` starts behind the account."""
     target = f"/{account}{target}"
-    given = {"x-ms-date": date or formatdate(usegmt=True), "x-ms-version": VERSION}
+    wanted: dict[str, str | None] = {
+        "x-ms-date": date or formatdate(usegmt=True),
+        "x-ms-version": VERSION,
+    }
     if body is not None:
-        given["Content-Length"] = str(len(body))
-    given |= headers or {}
-    given = {name: value for name, value in given.items() if value is not None}
+        wanted["Content-Length"] = str(len(body))
+    wanted |= headers or {}
+    given = {name: value for name, value in wanted.items() if value is not None}
     signature = sign(
         method, target, given, account, KEYS.get(account, b"?") if key is None else key
     )
@@ -90,8 +97,17 @@ def raw(method: str, target: str, headers: dict[str, str], body: bytes = b"") ->
     return "\r\n".join(lines).encode("latin-1") + b"\r\n\r\n" + body
 
 
-def put_blob(name: str, body: bytes, headers: dict[str, str] | None = None, **more) -> bytes:
-    return request("PUT", name, {"x-ms-blob-type": "BlockBlob"} | (headers or {}), body, **more)
+def put_blob(
+    name: str,
+    body: bytes,
+    headers: Given | None = None,
+    *,
+    account: str = ACCOUNT,
+    key: bytes | None = None,
+    date: str | None = None,
+) -> bytes:
+    all_headers = {"x-ms-blob-type": "BlockBlob", **(headers or {})}
+    return request("PUT", name, all_headers, body, account=account, key=key, date=date)
 
 
 def md5_text(data: bytes) -> str:
