@@ -113,6 +113,14 @@ def string_to_sign(
     return b"\n".join(lines)
 
 
+def is_loopback(peer: object) -> bool:
+    """Whether a socket's peer is on this machine."""
+    if not isinstance(peer, tuple) or not peer:
+        return True  # A Unix socket: only this machine reaches it.
+    host = str(peer[0]).removeprefix("::ffff:")
+    return host == "::1" or host.startswith("127.")
+
+
 class Authenticator:
     """Checks signatures against the keys of the catalog."""
 

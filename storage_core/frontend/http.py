@@ -21,6 +21,7 @@ from typing import TYPE_CHECKING, Final, cast
 
 import httptools
 
+from storage_core.frontend.auth import is_loopback
 from storage_core.frontend.body import ClientGone
 from storage_core.frontend.exchange import Exchange
 from storage_core.frontend.refusals import Refusal, malformed
@@ -48,8 +49,8 @@ class Connection(asyncio.Protocol):
     """One client. Owned by its transport; the front end keeps it in a set for the sweeps."""
 
     __slots__ = (
-        "_client_is_done", "_current", "_drained", "_head_only", "_header_bytes", "_in_head", "_input_ended",
-        "_last", "_parser", "_paused", "_queue", "_raw", "_read_bytes", "_start",
+        "_client_is_done", "_current", "_drained", "_head_only", "_header_bytes", "_in_head",
+        "_input_ended", "_last", "_parser", "_paused", "_queue", "_raw", "_read_bytes", "_start",
         "_swallowed_bytes", "_transport", "_url", "closed", "front", "leaving", "loopback",
         "loopback_only", "phase", "since_s",
     )  # fmt: skip
@@ -86,7 +87,7 @@ class Connection(asyncio.Protocol):
 
     def connection_made(self, transport: asyncio.BaseTransport) -> None:
         self._transport = cast("asyncio.Transport", transport)
-        self.loopback = _is_loopback(transport.get_extra_info("peername"))
+        self.loopback = is_loopback(transport.get_extra_info("peername"))
         self._transport.set_write_buffer_limits(high=self.front.limits.write_buffer_bytes)
         self.front.opened(self)
         if self.loopback_only and not self.loopback:
@@ -394,10 +395,3 @@ class Connection(asyncio.Protocol):
 def _too_slow(what: str, limit_s: float) -> Refusal:
     reason = "The %s did not arrive within %g s." % (what, limit_s)
     return Refusal("OperationTimedOut", [("Reason", reason)], status=408, close=True)
-
-
-def _is_loopback(peer: object) -> bool:
-    if not isinstance(peer, tuple) or not peer:
-        return True  # A Unix socket: only this machine reaches it.
-    host = str(peer[0]).removeprefix("::ffff:")
-    return host == "::1" or host.startswith("127.")
