@@ -176,8 +176,17 @@ class _HistogramSlot:
         counts, sum_ns = histogram.counts[:], histogram.sum_ns
         if counts == self.before:
             return None
-        pairs = enumerate(zip(counts, self.before, strict=True))
-        buckets = [(bucket, now - before) for bucket, (now, before) in pairs if now != before]
+        before = self.before
+        buckets: list[tuple[int, int]] = []
+        # Most octaves are untouched; comparing slices skips each in one step.
+        for low in range(0, BUCKET_COUNT, SUB_COUNT):
+            high = low + SUB_COUNT
+            if counts[low:high] != before[low:high]:
+                buckets += [
+                    (at, counts[at] - before[at])
+                    for at in range(low, high)
+                    if counts[at] != before[at]
+                ]
         grown_ns = sum_ns - self.before_sum_ns
         self.before, self.before_sum_ns = counts, sum_ns
         exemplar, histogram.exemplar = histogram.exemplar, None

@@ -11,7 +11,7 @@ from __future__ import annotations
 import logging
 import threading
 import time
-from collections.abc import Callable
+from collections.abc import Callable, Sequence
 from concurrent.futures import Future
 from pathlib import Path
 from queue import Empty, SimpleQueue
@@ -38,6 +38,8 @@ RETRIES_MAX: Final = 30
 """Tries before a file counts as poison: half a minute of a faulty engine."""
 FUTURE_S_MAX: Final = 600
 """Senders' clocks may be ahead by this much."""
+INSERT_ROWS: Final = 4096
+"""Building an insert holds Python's lock: a small one lets the receiver answer meanwhile."""
 RETENTION_EVERY_S: Final = 60.0
 
 log = logging.getLogger(__name__)
@@ -146,37 +148,63 @@ class Writer:
         self.dropped[what] = self.dropped.get(what, 0) + count
 
     def _insert_all(self, client: Client, sealed: Sealed) -> None:
-        now_ns = time.time_ns()
-        window = Window(
-            now_ns - self._keep_hours * 3_600_000_000_000, now_ns + FUTURE_S_MAX * 1_000_000_000
-        )
-        tables = {
-            "spans": Rows(decode.SPAN_COLUMNS),
-            "metrics": Rows(decode.METRIC_COLUMNS),
-            "logs": Rows(decode.LOG_COLUMNS),
+        batches = {
+            "spans": _Batch(decode.SPAN_COLUMNS),
+            "metrics": _Batch(decode.METRIC_COLUMNS),
+            "logs": _Batch(decode.LOG_COLUMNS),
         }
+        window = window_of(sealed.path, self._keep_hours)
         for record in spool.read(sealed.path.read_bytes()):
             if record.signal == spool.TRACES:
                 traces = ExportTraceServiceRequest.FromString(record.body)
-                decode.spans(traces, tables["spans"], window)
+                decode.spans(traces, batches["spans"].rows, window)
             elif record.signal == spool.METRICS:
                 metrics = ExportMetricsServiceRequest.FromString(record.body)
-                decode.metrics(metrics, tables["metrics"], window)
+                decode.metrics(metrics, batches["metrics"].rows, window)
             elif record.signal == spool.LOGS:
                 logs = ExportLogsServiceRequest.FromString(record.body)
-                decode.logs(logs, tables["logs"], window)
-        for table, rows in tables.items():
-            if len(rows):
-                client.insert(
-                    table,
-                    rows.columns,
-                    column_names=list(rows.names),
-                    column_oriented=True,
-                    settings={"insert_deduplication_token": sealed.path.name},
-                )
-                self.rows[table] += len(rows)
-            for reason, count in rows.left_out.items():
-                self._count(f"{table}: {reason}", count)
+                decode.logs(logs, batches["logs"].rows, window)
+            for table, batch in batches.items():
+                if len(batch.rows) >= INSERT_ROWS:
+                    self._insert(client, table, batch, sealed)
+        for table, batch in batches.items():
+            self._insert(client, table, batch, sealed)
+
+    def _insert(self, client: Client, table: str, batch: _Batch, sealed: Sealed) -> None:
+        rows, batch.rows = batch.rows, Rows(batch.rows.names)
+        for reason, count in rows.left_out.items():
+            self._count(f"{table}: {reason}", count)
+        if len(rows):
+            # Cut in the same places each time, so that a repeat has the same tokens.
+            token = f"{sealed.path.name}:{batch.inserts_count}"
+            batch.inserts_count += 1
+            client.insert(
+                table,
+                rows.columns,
+                column_names=list(rows.names),
+                column_oriented=True,
+                settings={"insert_deduplication_token": token},
+            )
+            self.rows[table] += len(rows)
+
+
+class _Batch:
+    """Rows of one table that wait for their insert, and how many inserts its file has had."""
+
+    __slots__ = ("inserts_count", "rows")
+
+    def __init__(self, column_names: Sequence[str]) -> None:
+        self.rows = Rows(column_names)
+        self.inserts_count = 0
+
+
+def window_of(path: Path, keep_hours: int) -> Window:
+    """Times that the store takes, by when the file was made: at a repeat it is the same window."""
+    try:
+        made_ns = int(path.stem, 16)
+    except ValueError:
+        raise SpoolDamage("the file's name is not a time") from None
+    return Window(made_ns - keep_hours * 3_600_000_000_000, made_ns + FUTURE_S_MAX * 1_000_000_000)
 
 
 PROFILE_COLUMNS: Final = (
