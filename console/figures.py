@@ -42,7 +42,12 @@ def with_unit(value: float | None, unit: str) -> tuple[str, str]:
 
 def quantity(value: float | None, unit: str) -> str:
     figure, unit = with_unit(value, unit)
-    return f"{figure}{THIN_SPACE}{unit}" if unit and unit[0] != "/" else f"{figure}{unit}"
+    return f"{figure}{gap(unit)}{unit}"
+
+
+def gap(unit: str) -> str:
+    """Between a figure and its unit: 21.0/s, but 2.31 k/s and 4.10 ms."""
+    return "" if not unit or unit.startswith("/") else THIN_SPACE
 
 
 def span(seconds: float | None) -> str:

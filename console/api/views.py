@@ -8,6 +8,7 @@ from collections.abc import Callable
 from typing import Any
 
 from django.contrib.auth.decorators import login_not_required
+from django.core.exceptions import RequestDataTooBig
 from django.http import HttpRequest, HttpResponseBase, JsonResponse
 from django.middleware.csrf import CsrfViewMiddleware
 from django.urls import reverse
@@ -15,7 +16,7 @@ from django.views.decorators.cache import never_cache
 from django.views.decorators.csrf import csrf_exempt
 
 from console.accounts.queries import bearer
-from console.api.bodies import BadBody, read_object
+from console.api.bodies import BODY_BYTES_MAX, BadBody, read_object
 from console.api.problems import problem
 from console.audit.actions import record
 from console.evidence_reads import evidence
@@ -133,7 +134,12 @@ def post_profile(request: HttpRequest, actor: str) -> HttpResponseBase:
     if request.content_type != "application/json":
         return problem(415, "The body is JSON", field="Content-Type", expected="application/json")
     try:
-        asked = read_object(request.body, known=PROFILE_FIELDS)
+        body = request.body
+    except RequestDataTooBig:
+        expected = f"at most {BODY_BYTES_MAX} bytes"
+        return problem(413, f"body: {expected} expected", field="body", expected=expected)
+    try:
+        asked = read_object(body, known=PROFILE_FIELDS)
         target = asked.get("target")
         if not isinstance(target, str):
             raise BadBody("target", "the name of a process, such as node-1")
@@ -155,8 +161,8 @@ def post_profile(request: HttpRequest, actor: str) -> HttpResponseBase:
         retry_after_s = RETRY_AFTER_S if error.status == 503 else 0
         return problem(error.status, str(error), retry_after_s=retry_after_s)
     url = reverse("run", args=[run.pk])
-    body = {"run": run.pk, "state": run.state, "target": run.target, "url": url}
-    return JsonResponse(body, status=201, headers={"Location": url})
+    started = {"run": run.pk, "state": run.state, "target": run.target, "url": url}
+    return JsonResponse(started, status=201, headers={"Location": url})
 
 
 status = endpoint(GET=get_status)

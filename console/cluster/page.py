@@ -34,7 +34,7 @@ NOT_TOLD = PairCell(state="unknown", word="not told", lag_entries=None)
 
 def verdict_of(picture: Picture) -> Verdict:
     agreement = agreement_of(picture)
-    context = blindness(picture)
+    context = blindness(picture) or "Every figure is a node's own word; telemetry isn't asked."
     total = agreement.node_count
     if not agreement.answering:
         return Verdict(
@@ -71,17 +71,23 @@ def pair_rows(picture: Picture) -> Sequence[PairRow]:
     for number, part in enumerate(picture.nodes):
         facts: NodeStatus | None = part.current
         peers = facts.peers if facts else {}
-        cells = [SELF if other == number else pair_cell(peers.get(other)) for other in numbers]
+        leads = facts is not None and facts.role == "leader"
+        cells = [
+            SELF if other == number else pair_cell(peers.get(other), leads=leads)
+            for other in numbers
+        ]
         rows.append(PairRow(name=part.part, cells=cells))
     return rows
 
 
-def pair_cell(peer: PeerStatus | None) -> PairCell:
+def pair_cell(peer: PeerStatus | None, *, leads: bool) -> PairCell:
+    """Only a leader knows how far another is behind."""
     if peer is None:
         return NOT_TOLD
+    lag_entries = peer.lag_entries if leads else None
     if not peer.is_connected:
-        return PairCell(state="warning", word="not connected", lag_entries=peer.lag_entries)
-    return PairCell(state="ok", word="connected", lag_entries=peer.lag_entries)
+        return PairCell(state="warning", word="not connected", lag_entries=lag_entries)
+    return PairCell(state="ok", word="connected", lag_entries=lag_entries)
 
 
 def live_context(picture: Picture) -> dict[str, Any]:

@@ -125,7 +125,7 @@ def _by_traffic(
         sentence = f"No requests in the last 30 s; {_agree(agreement)}"
         return Verdict(state="idle", sentence=sentence, context=context)
     slowest = f", write p99 {quantity(p99, 'ms')}" if p99 is not None else ""
-    sentence = f"Healthy: {quantity(rate, '/s')} requests{slowest}, {_agree(agreement)}"
+    sentence = f"Healthy: serving {quantity(rate, '/s')}{slowest}, {_agree(agreement)}"
     return Verdict(state="ok", sentence=sentence, context=context)
 
 

@@ -11,7 +11,7 @@ from django import template
 from django.utils.html import format_html, format_html_join
 from django.utils.safestring import SafeString, mark_safe
 
-from console.figures import NONE_TEXT, THIN_SPACE, clock_time, iso_time, span, with_unit
+from console.figures import NONE_TEXT, clock_time, gap, iso_time, span, with_unit
 from console.live.facts import Series
 from console.traces.waterfall import Row, Segment, Tick
 
@@ -71,8 +71,7 @@ def quantity(value: float | str | None, unit: str) -> SafeString:
     figure, unit = with_unit(None if isinstance(value, str) else value, unit)
     if not unit:
         return format_html("{}", figure)
-    gap = "" if unit.startswith("/") or unit[1:2] == "/" else THIN_SPACE
-    return format_html('{}{}<span class="unit">{}</span>', figure, gap, unit)
+    return format_html('{}{}<span class="unit">{}</span>', figure, gap(unit), unit)
 
 
 @register.filter

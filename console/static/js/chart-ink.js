@@ -1,5 +1,4 @@
 /* What is drawn around a chart's lines, in canvas pixels. */
-import { quantity } from "./figures.js";
 import { SANS, token } from "./tokens.js";
 
 const GRID_LINES = 3;
@@ -11,6 +10,11 @@ function pen(plot, chart, colour) {
   ctx.lineWidth = scale;
   ctx.strokeStyle = ctx.fillStyle = token(chart.figure, colour);
   return { ctx, scale };
+}
+
+function unitText(chart) {
+  const gap = chart.unit.startsWith("/") ? "" : "\u202f";
+  return gap + chart.unit + (chart.isLog ? " log" : "");
 }
 
 function line(ctx, plot, y) {
@@ -35,8 +39,8 @@ function marks(chart, low, high) {
 /* Gridlines with their value inside left; the unit stands on the top one. */
 export function steps(plot, chart) {
   const { min, max } = plot.scales.y;
+  plot.ctx.save();
   const { ctx, scale } = pen(plot, chart, "hairline");
-  ctx.save();
   const found = marks(chart, min, max);
   found.forEach((mark, at) => {
     const y = Math.round(plot.valToPos(mark, "y", true)) + 0.5;
@@ -46,7 +50,7 @@ export function steps(plot, chart) {
     ctx.textAlign = "left";
     ctx.textBaseline = "bottom";
     const isTop = at === found.length - 1;
-    const text = isTop ? quantity(mark, chart.unit) + (chart.isLog ? " log" : "") : String(mark);
+    const text = isTop ? `${mark}${unitText(chart)}` : String(mark);
     ctx.fillText(text, plot.bbox.left, y - 2 * scale);
   });
   pen(plot, chart, "control");
@@ -56,14 +60,16 @@ export function steps(plot, chart) {
 
 export function objective(plot, chart) {
   if (chart.objective === null || chart.objective > plot.scales.y.max) return;
+  plot.ctx.save();
   const { ctx, scale } = pen(plot, chart, "text");
-  ctx.save();
   ctx.setLineDash([4 * scale, 4 * scale]);
   const y = Math.round(plot.valToPos(chart.objective, "y", true)) + 0.5;
   line(ctx, plot, y);
-  ctx.textAlign = "right";
-  ctx.textBaseline = "bottom";
-  ctx.fillText(`objective ${quantity(chart.objective, chart.unit)}`, plot.bbox.left + plot.bbox.width, y - 2 * scale);
+  const below = y - plot.bbox.top < 16 * scale;
+  ctx.textAlign = "left";
+  ctx.textBaseline = below ? "top" : "bottom";
+  const text = `objective ${chart.objective}${unitText(chart)}`;
+  ctx.fillText(text, plot.bbox.left + 72 * scale, below ? y + 4 * scale : y - 2 * scale);
   ctx.restore();
 }
 
@@ -72,10 +78,10 @@ export function hatch(plot, chart, silentS) {
   const times = chart.data[0];
   const last = times.findLast((_time, at) => chart.data.slice(1).some((values) => values[at] !== null));
   if (last === undefined || chart.nowS - last < silentS) return;
+  plot.ctx.save();
   const { ctx, scale } = pen(plot, chart, "muted");
   const left = Math.max(plot.bbox.left, plot.valToPos(last, "x", true));
   const right = plot.bbox.left + plot.bbox.width;
-  ctx.save();
   ctx.beginPath();
   ctx.rect(left, plot.bbox.top, right - left, plot.bbox.height);
   ctx.clip();
@@ -92,8 +98,8 @@ export function hatch(plot, chart, silentS) {
 /* Each line is named at its right end; names that would collide are pushed apart. */
 export function labels(plot, chart) {
   if (chart.lines.length < 2) return;
+  plot.ctx.save();
   const { ctx, scale } = pen(plot, chart, "muted");
-  ctx.save();
   ctx.textAlign = "left";
   ctx.textBaseline = "middle";
   const right = plot.bbox.left + plot.bbox.width + 6 * scale;

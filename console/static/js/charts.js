@@ -65,7 +65,7 @@ class Chart {
     const options = {
       width: this.plotBox.clientWidth,
       height: this.plotBox.clientHeight,
-      padding: [8, 40, 0, 0],
+      padding: [16, this.lines.length > 1 ? 40 : 8, 0, 0],
       legend: { show: false },
       cursor: { sync: { key: "page" }, y: false, drag: { x: false, y: false }, points: { show: false } },
       scales: {
@@ -76,7 +76,10 @@ class Chart {
         {
           stroke: muted, font: axisFont, size: 24, gap: 4, grid: { show: false },
           ticks: { show: false }, space: 90,
-          values: (_plot, splits) => splits.map((s) => clockText(new Date(s * 1000), isLocal()).slice(0, 5)),
+          // A label centred at the very edge would be cut.
+          values: (_plot, splits) => splits.map((s) => (
+            s < this.nowS - RANGE_S * 0.96 ? "" : clockText(new Date(s * 1000), isLocal()).slice(0, 5)
+          )),
         },
         { show: false },
       ],

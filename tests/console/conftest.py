@@ -1,0 +1,53 @@
+from __future__ import annotations
+
+import pytest
+from django.contrib.auth.models import User
+from django.test import Client
+
+from console.evidence_reads import evidence
+from console.live.sources import observatory
+from runbooks import actions
+from runbooks.models import Run
+from tests.console.twins import EVERYTHING, FleetTwin, QueryTwin
+
+
+@pytest.fixture
+def person(db) -> User:
+    return User.objects.create_user("ada")
+
+
+@pytest.fixture
+def client(person) -> Client:
+    client = Client()
+    client.force_login(person)
+    return client
+
+
+@pytest.fixture(autouse=True)
+def fleet(monkeypatch) -> FleetTwin:
+    """What the console sees; healthy unless the test says otherwise."""
+    twin = FleetTwin()
+    monkeypatch.setattr(observatory, "_sources", twin)
+    monkeypatch.setattr(observatory, "_picture", None)
+    return twin
+
+
+@pytest.fixture(autouse=True)
+def query(monkeypatch) -> QueryTwin:
+    twin = QueryTwin()
+    monkeypatch.setattr(evidence, "_query", twin)
+    return twin
+
+
+@pytest.fixture
+def everything_down(fleet, query) -> None:
+    fleet.down = set(EVERYTHING)
+    query.down = True
+
+
+@pytest.fixture
+def make_run(db):
+    def make(target: str = "node-1") -> Run:
+        return actions.start("capture-profile", target, {}, actor="ada")
+
+    return make

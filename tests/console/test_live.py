@@ -1,0 +1,138 @@
+from __future__ import annotations
+
+import asyncio
+import json
+
+import pytest
+from asgiref.sync import sync_to_async
+from django.test import AsyncClient
+
+from console.live import broadcast as broadcasting
+from console.live.broadcast import Broadcast, TooManyListeners, message
+from console.live.observatory import Observatory
+from console.live.reading import BLIND_AFTER_MS, Sight, answered, silent
+from tests.console.twins import FleetTwin, in_loop
+
+ANSWER_S_MAX = 10.0
+
+
+@pytest.fixture
+def quick(monkeypatch) -> None:
+    monkeypatch.setattr(broadcasting, "LOOK_INTERVAL_S", 0.01)
+
+
+async def read_until(stream, wanted: str) -> str:
+    """What the stream sent up to the first chunk with `wanted` in it."""
+    seen = ""
+    async with asyncio.timeout(ANSWER_S_MAX):
+        async for chunk in stream:
+            seen += chunk.decode()
+            if wanted in seen:
+                return seen
+    raise AssertionError(f"the stream ended without {wanted!r}")
+
+
+@pytest.mark.django_db
+@in_loop
+async def test_the_stream_sends_fragments_and_points(person, quick) -> None:
+    client = AsyncClient()
+    await sync_to_async(client.force_login)(person)
+
+    answer = await client.get("/live/events/now")
+    stream = aiter(answer.streaming_content)
+    seen = await read_until(stream, "event: series")
+    rest = await read_until(stream, "\n\n")
+    await stream.aclose()
+
+    assert answer["Content-Type"] == "text/event-stream"
+    assert "default-src 'none'" in answer["Content-Security-Policy"]
+    assert 'hx-target="#page-head"' in seen and "Healthy: serving 214/s" in seen
+    points = json.loads((seen + rest).split("event: series\ndata: ", 1)[1].split("\n", 1)[0])
+    assert points["sight"] == "ok" and len(points["series"]["requests_per_s"]) == 24
+
+
+@pytest.mark.django_db
+@in_loop
+async def test_a_stranger_gets_no_stream() -> None:
+    answer = await AsyncClient().get("/live/events/now")
+
+    assert answer.status_code == 302
+
+
+@pytest.mark.django_db
+@in_loop
+async def test_an_unknown_page_has_no_stream(person) -> None:
+    client = AsyncClient()
+    await sync_to_async(client.force_login)(person)
+
+    assert (await client.get("/live/events/secrets")).status_code == 404
+
+
+@in_loop
+async def test_many_listeners_share_one_look(quick) -> None:
+    twin = FleetTwin()
+    broadcast = Broadcast(Observatory(twin))
+    streams = []
+    for _ in range(20):
+        broadcast.join()
+        streams.append(broadcast.events("now", lambda picture: f"seen {picture.sequence}"))
+
+    await asyncio.gather(*(read_until(stream, "seen 1\n") for stream in streams))
+    looks = twin.looks.count("telemetry")
+    for stream in streams:
+        await stream.aclose()
+
+    assert looks <= 2
+    assert broadcast.listener_count == 0
+
+
+@in_loop
+async def test_the_bound_on_listeners_holds_and_frees(quick, monkeypatch) -> None:
+    monkeypatch.setattr(broadcasting, "LISTENERS_MAX", 1)
+    broadcast = Broadcast(Observatory(FleetTwin()))
+    broadcast.join()
+
+    with pytest.raises(TooManyListeners):
+        broadcast.join()
+    broadcast.leave()
+    broadcast.join()
+
+    assert broadcast.listener_count == 1
+
+
+@in_loop
+async def test_a_part_that_dies_is_told_while_the_stream_goes_on(quick) -> None:
+    twin = FleetTwin()
+    broadcast = Broadcast(Observatory(twin))
+    broadcast.join()
+    stream = broadcast.events("now", lambda picture: picture.telemetry.sight.value + ".")
+
+    await read_until(stream, "data: ok.")
+    twin.down = {"telemetry"}
+    seen = await read_until(stream, "data: stale.")
+    await stream.aclose()
+
+    assert '"sight": "stale"' in seen or "stale." in seen
+
+
+def test_a_reading_goes_stale_then_blind_and_keeps_its_time() -> None:
+    good = answered("telemetry", 7, 1_000)
+
+    stale = silent("telemetry", good, "gone", 1_000 + BLIND_AFTER_MS - 1)
+    blind = silent("telemetry", stale, "gone", 1_000 + BLIND_AFTER_MS)
+
+    assert (stale.sight, stale.value, stale.as_of_ms, stale.current) == (
+        Sight.STALE,
+        7,
+        1_000,
+        None,
+    )
+    assert (blind.sight, blind.value, blind.as_of_ms) == (Sight.BLIND, 7, 1_000)
+
+
+def test_a_part_that_never_answered_is_blind_at_once() -> None:
+    assert silent("node-0", None, "gone", 5).sight is Sight.BLIND
+
+
+def test_a_message_of_many_lines_stays_one_event() -> None:
+    assert message("a\nb", event="x") == "event: x\ndata: a\ndata: b\n\n"
