@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import asyncio
 from typing import TYPE_CHECKING, Final
 
 from storage_core.catalog.commands import (
@@ -13,6 +14,7 @@ from storage_core.catalog.commands import (
 from storage_core.frontend import headers as values
 from storage_core.frontend import listing, replies, xml
 from storage_core.frontend.headers import http_date
+from storage_core.frontend.limits import LIST_SLICE_COUNT_MAX
 from storage_core.frontend.refusals import Refusal
 
 if TYPE_CHECKING:
@@ -107,12 +109,31 @@ def list_blobs(x: Exchange) -> None:
 
 
 def _list_blobs(x: Exchange) -> None:
-    target = x.target
-    page = listing.asked_page(target, x.front.limits.page_count_max)
-    view = x.view()
     _row(x)
-    found = view.list_blobs(
-        target.account, target.container, page.prefix, page.delimiter, page.marker, page.size
+    page = listing.asked_page(x.target, x.front.limits.page_count_max)
+    parts, marker = _listed(x, page)
+    if marker and len(parts) < page.size:
+        x.run(_list_on(x, page, parts, marker))
+    else:
+        _reply_list(x, parts, marker)
+
+
+async def _list_on(x: Exchange, page: listing.Page, parts: list[str], marker: str) -> None:
+    """The rest of a long page, a slice at a time, so that others get their turn in between."""
+    while marker and len(parts) < page.size:
+        await asyncio.sleep(0)
+        rest = page._replace(marker=marker, size=page.size - len(parts))
+        more, marker = _listed(x, rest)
+        parts += more
+    _reply_list(x, parts, marker)
+
+
+def _listed(x: Exchange, page: listing.Page) -> tuple[list[str], str]:
+    """At most one slice of `page`, and the name at which the next one starts."""
+    target = x.target
+    size = min(page.size, LIST_SLICE_COUNT_MAX)
+    found = x.view().list_blobs(
+        target.account, target.container, page.prefix, page.delimiter, page.marker, size
     )
     with_metadata = "metadata" in listing.included(target)
     # Blobs and prefixes of a page stand in one order, as the service has it.
@@ -121,6 +142,10 @@ def _list_blobs(x: Exchange) -> None:
         (name, "<BlobPrefix>%s</BlobPrefix>" % xml.element("Name", name)) for name in found.prefixes
     ]
     parts.sort(key=lambda part: part[0].encode("utf-8"))
+    return [part for _, part in parts], found.next_marker
+
+
+def _reply_list(x: Exchange, parts: list[str], marker: str) -> None:
     x.reply(
         200,
         _XML,
@@ -128,11 +153,11 @@ def _list_blobs(x: Exchange) -> None:
             '<EnumerationResults ServiceEndpoint="%s" ContainerName="%s">%s<Blobs>%s</Blobs>'
             "%s</EnumerationResults>"
             % (
-                xml.attribute("/%s/" % target.account),
-                xml.attribute(target.container),
-                listing.echoed(target),
-                "".join([part for _, part in parts]),
-                listing.next_marker(found.next_marker),
+                xml.attribute("/%s/" % x.target.account),
+                xml.attribute(x.target.container),
+                listing.echoed(x.target),
+                "".join(parts),
+                listing.next_marker(marker),
             )
         ),
     )

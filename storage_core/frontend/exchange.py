@@ -15,6 +15,7 @@ from __future__ import annotations
 import asyncio
 import functools
 from collections.abc import Callable, Coroutine, Mapping
+from time import monotonic_ns
 from typing import TYPE_CHECKING, Final
 
 from storage_core.errors import StoreError
@@ -41,15 +42,14 @@ if TYPE_CHECKING:
 _VERSION_MIN: Final = VERSION_MIN.encode()
 _CONTINUE: Final = b"HTTP/1.1 100 Continue\r\n\r\n"
 _NO_TARGET: Final = Target(b"/", "", "", "", ())
-_TIMEOUT_S_MAX: Final = 3600
 
 
 class Exchange(Responder):
     """Owned by one connection. `raw` are the header lines as received."""
 
     __slots__ = (
-        "_task", "_then", "_url", "broken", "command", "crc", "deadline_us", "headers",
-        "operation", "raw", "store", "target",
+        "_task", "_then", "_url", "_wait_us", "broken", "command", "crc", "headers", "operation",
+        "raw", "store", "target",
     )  # fmt: skip
 
     def __init__(
@@ -68,7 +68,8 @@ class Exchange(Responder):
         self.headers: Mapping[bytes, bytes] = {}
         self.close_after = not keep_alive
         self.operation: router.Operation | None = None
-        self.deadline_us = 0
+        # How long the store may take; the time that the client takes for its body isn't counted.
+        self._wait_us = self.front.request_us
         self.broken: Refusal | None = None
         self.raw = raw
         # What the request's head asks for, until its body is here; and the body's checksum.
@@ -146,20 +147,18 @@ class Exchange(Responder):
             reason = "Versions from %s on are served." % VERSION_MIN
             raise bad_header("x-ms-version", values.text(version), reason)
         self._version = version.decode()
-        self.deadline_us = self.clock.start_ns // 1000 + self.front.request_us
         if target.query:
-            self._shorten_deadline(target.parameter("timeout"))
+            self._shorten_wait(target.parameter("timeout"))
         parent = headers.get(b"traceparent")
         if parent is not None:
             self.clock.follow(values.text(parent))
 
-    def _shorten_deadline(self, timeout: str) -> None:
+    def _shorten_wait(self, timeout: str) -> None:
         if timeout:
             seconds = values.number(timeout.encode("utf-8"))
             if not seconds:
                 raise bad_parameter("timeout", timeout, "A number of seconds is needed.")
-            wish_us = self.clock.start_ns // 1000 + min(seconds, _TIMEOUT_S_MAX) * 1_000_000
-            self.deadline_us = min(self.deadline_us, wish_us)
+            self._wait_us = min(self._wait_us, seconds * 1_000_000)
 
     def _admit_no_body(self) -> None:
         """A body without meaning is swallowed; a client that would wait to send it isn't asked."""
@@ -245,6 +244,11 @@ class Exchange(Responder):
             self.refuse(refusal)
 
     # -- running ----------------------------------------------------------------------------
+
+    @property
+    def deadline_us(self) -> int:
+        """When what is asked of the store now must be answered."""
+        return monotonic_ns() // 1000 + self._wait_us
 
     def attempt(self, function: Callable[[Exchange], None]) -> None:
         """Run `function`; what it raises is the answer."""

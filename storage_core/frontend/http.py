@@ -24,7 +24,7 @@ import httptools
 from storage_core.frontend.auth import is_loopback
 from storage_core.frontend.body import ClientGone
 from storage_core.frontend.exchange import Exchange
-from storage_core.frontend.refusals import Refusal, malformed
+from storage_core.frontend.refusals import Refusal, malformed, too_slow
 from telemetry.tracing import StageClock
 
 if TYPE_CHECKING:
@@ -98,11 +98,9 @@ class Connection(asyncio.Protocol):
     def connection_lost(self, exc: Exception | None) -> None:
         self.closed = True
         self.front.lost(self)
-        gone = ClientGone("the connection is lost")
-        for exchange in (self._current, *self._queue):
-            if exchange is not None:
-                exchange.client_gone(gone)
-        self._queue.clear()
+        self._drop_queue()
+        if self._current is not None:
+            self._current.client_gone(ClientGone("the connection is lost"))
         self._wake_writer()
 
     def eof_received(self) -> bool:
@@ -138,10 +136,13 @@ class Connection(asyncio.Protocol):
                 self._head_too_large()
 
     def pause_writing(self) -> None:
+        self.since_s = self.front.now_s
         self._drained = asyncio.get_running_loop().create_future()
 
     def resume_writing(self) -> None:
         self._wake_writer()
+        if self._current is None and self._queue:
+            self._advance()
 
     # -- from the parser --------------------------------------------------------------------
 
@@ -174,11 +175,12 @@ class Connection(asyncio.Protocol):
             keep_alive=parser.should_keep_alive(),
         )
         self._last = exchange
-        if self._current is None:
+        if self._current is None and self._drained is None:
             self._current = exchange
             self.phase = BUSY
             exchange.begin()
         else:
+            # Also when nothing is under way but the client doesn't read what it was sent.
             self._queue.append(exchange)
             self.pause(QUEUED)
 
@@ -276,24 +278,22 @@ class Connection(asyncio.Protocol):
         else:
             self._queue.append(exchange)
 
-    # -- for the sweep ----------------------------------------------------------------------
-
     def sweep(self, now_s: float) -> None:
         """Once in a while: is the client later than it may be?"""
         limits = self.front.limits
         late_s = now_s - self.since_s
         exchange = self._current
         if self.phase == LINGER:
-            if late_s > limits.linger_s:
+            if late_s > limits.linger_s or self.front.draining:
+                self.abort()
+        elif self._drained is not None:
+            if late_s > limits.write_idle_s:
                 self.abort()
         elif exchange is None:
             if self._in_head and self.phase == HEAD:
                 if now_s - self._start.start_ns / 1e9 > limits.header_s:
-                    self.refuse_unread(_too_slow("request head", limits.header_s))
+                    self.refuse_unread(too_slow("request head", limits.header_s))
             elif late_s > limits.keep_alive_s:
-                self.abort()
-        elif exchange.answering:
-            if self._drained is not None and late_s > limits.write_idle_s:
                 self.abort()
         elif not exchange.body.ended and not self._paused:
             if late_s > limits.body_idle_s:
@@ -309,18 +309,16 @@ class Connection(asyncio.Protocol):
         if self._current is None and self._transport is not None and not self.closed:
             self._transport.close()
 
-    # -- inner ------------------------------------------------------------------------------
-
     def _advance(self) -> None:
         self._current = None
-        while self._queue and self._current is None and not self.closed:
+        while self._queue and self._current is None and self._drained is None and not self.closed:
             exchange = self._current = self._queue.popleft()
             exchange.begin()
             if exchange.body.ended:
                 exchange.run_operation()
         if not self._queue:
             self.resume(QUEUED)
-        if self._current is None:
+        if self._current is None and not self._queue:
             self.phase = HEAD if self._in_head else IDLE
             self.since_s = self.front.now_s
             if self._input_ended and not self.closed and self.phase != LINGER:
@@ -337,7 +335,7 @@ class Connection(asyncio.Protocol):
         """Say goodbye and listen on for a while: a plain close resets what is still on its way."""
         self._current = None
         self._end_input()
-        self._queue.clear()
+        self._drop_queue()
         if self._transport is None or self.closed or self.phase == LINGER:
             return
         if self._client_is_done:
@@ -349,6 +347,11 @@ class Connection(asyncio.Protocol):
         if self._transport.can_write_eof():
             self._transport.write_eof()
 
+    def _drop_queue(self) -> None:
+        for exchange in self._queue:
+            exchange.body.settle()
+        self._queue.clear()
+
     def _end_input(self) -> None:
         self._input_ended = True
         self._in_head = False
@@ -358,7 +361,12 @@ class Connection(asyncio.Protocol):
         if last is not None and not last.body.ended:
             # Inside a body: that request itself is the malformed one.
             self._end_input()
-            last.fail(malformed("The request body is not valid HTTP: %s." % error))
+            refusal = malformed("The request body is not valid HTTP: %s." % error)
+            if last is self._current:
+                last.fail(refusal)
+            else:
+                last.broken = refusal
+                last.body.end()
             return
         if last is not None and last.close_after:
             self._end_input()
@@ -370,28 +378,23 @@ class Connection(asyncio.Protocol):
         if self._header_bytes + self._read_bytes > limits.header_bytes_max:
             size = len(self._url) + sum(len(name) + len(value) + 4 for name, value in self._raw)
             if size > limits.header_bytes_max:
-                self._head_too_large()
-                return True
+                return self._head_too_large()
         if len(self._raw) > limits.header_count_max:
             reason = "The request has over %d headers." % limits.header_count_max
             self.refuse_unread(malformed(reason, status=431))
             return True
         return False
 
-    def _head_too_large(self) -> None:
+    def _head_too_large(self) -> bool:
         limit = self.front.limits.header_bytes_max
         self.refuse_unread(malformed("The request head is over %d bytes." % limit, status=431))
+        return True
 
     def _too_slow_body(self, exchange: Exchange, limit_s: float) -> None:
         self._end_input()
-        exchange.fail(_too_slow("request body", limit_s))
+        exchange.fail(too_slow("request body", limit_s))
 
     def _wake_writer(self) -> None:
         waiter, self._drained = self._drained, None
         if waiter is not None and not waiter.done():
             waiter.set_result(None)
-
-
-def _too_slow(what: str, limit_s: float) -> Refusal:
-    reason = "The %s did not arrive within %g s." % (what, limit_s)
-    return Refusal("OperationTimedOut", [("Reason", reason)], status=408, close=True)

@@ -20,6 +20,8 @@ DOCUMENT_BYTES_MAX = 8 * MIB
 # XML above this is parsed on a thread, to keep the loop's slices under 5 ms.
 DOCUMENT_INLINE_BYTES_MAX = 32 * KIB
 
+# Names of a listing that are read before others get their turn: under 5 ms of the loop.
+LIST_SLICE_COUNT_MAX = 200
 # An answer up to this size is joined to its head: copying it costs less than a second system call.
 ONE_WRITE_BYTES_MAX = 64 * KIB
 # A read up to this size is answered without a task if all of it is in memory.

@@ -178,8 +178,10 @@ class _Reader:
         return self._at >= self._stop
 
     def close(self) -> None:
-        if self._ahead is not None:
-            self._ahead.cancel()
+        ahead, self._ahead = self._ahead, None
+        if ahead is not None and not ahead.cancel() and not ahead.cancelled():
+            # Nobody wants it any more; what became of it must not be reported as forgotten.
+            ahead.exception()
 
     async def _read(self, piece: Piece) -> bytes:
         body = self._x.store.read_cached(piece.extent)

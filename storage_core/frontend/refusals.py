@@ -70,10 +70,6 @@ TABLE: Final[dict[str, tuple[int, str]]] = {
     "InvalidResourceName": (400, "The specified resource name contains invalid characters."),
     "InvalidUri": (400, "The requested URI does not represent any resource on the server."),
     "InvalidXmlDocument": (400, "XML specified is not syntactically valid."),
-    "InvalidXmlNodeValue": (
-        400,
-        "The value for one of the XML nodes is not in the correct format.",
-    ),
     "LeaseNotPresentWithBlobOperation": (412, "There is currently no lease on the blob."),
     "Md5Mismatch": (
         400,
@@ -184,3 +180,9 @@ def unsupported_parameter(name: str, value: str) -> Refusal:
 def malformed(reason: str, *, status: int = 400) -> Refusal:
     """HTTP itself is broken, so that nothing after it on the connection can be trusted."""
     return Refusal("InvalidInput", [("Reason", reason)], status=status, close=True)
+
+
+def too_slow(what: str, limit_s: float) -> Refusal:
+    """A client took longer for `what` than anybody is waited for."""
+    reason = "The %s did not arrive within %g s." % (what, limit_s)
+    return Refusal("OperationTimedOut", [("Reason", reason)], status=408, close=True)

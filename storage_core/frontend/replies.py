@@ -9,13 +9,13 @@ from __future__ import annotations
 from base64 import b64encode
 from typing import TYPE_CHECKING, Final
 
+from storage_core.config import GROUP_ID
 from storage_core.frontend.headers import crc64_text, http_date
 
 if TYPE_CHECKING:
     from storage_core.catalog.commands import Metadata, Outcome
     from storage_core.catalog.rows import BlobRow
 
-GROUP_ID: Final = 1
 _OPTIONAL: Final = (
     ("content_encoding", "Content-Encoding"),
     ("content_language", "Content-Language"),

@@ -16,7 +16,6 @@ from storage_core.frontend.refusals import Refusal, bad_parameter
 
 _ABSOLUTE = re.compile(rb"https?://[^/?]*", re.IGNORECASE)
 _CONTAINER = re.compile(r"[a-z0-9](?:-?[a-z0-9])*")
-_ACCOUNT = re.compile(r"[a-z0-9]{3,24}")
 _UNPRINTABLE = re.compile("[\x00-\x1f\x7f\ufffe\uffff]")
 _ESCAPE = re.compile(rb"%(?![0-9A-Fa-f]{2})")
 
@@ -91,7 +90,3 @@ def check_names(target: Target) -> None:
         raise Refusal("InvalidUri")
     if blob and (len(blob) > BLOB_NAME_CHARS_MAX or _UNPRINTABLE.search(blob)):
         raise Refusal("InvalidResourceName", [("BlobNameLimit", "%d" % BLOB_NAME_CHARS_MAX)])
-
-
-def is_account_name(name: str) -> bool:
-    return _ACCOUNT.fullmatch(name) is not None

@@ -202,8 +202,7 @@ async def _stream_chunks(x: Exchange, first: bytes, window: _Window, upload_id: 
     final = command._replace(size_bytes=size, upload_id=upload_id, chunk_count=count)
     if isinstance(final, PutBlob):
         final = final._replace(crc64=crc)
-    deadline_us = monotonic_ns() // 1000 + x.front.request_us
-    outcome = await x.store.submit(final, b"", 0, clock=clock, deadline_us=deadline_us)
+    outcome = await x.store.submit(final, b"", 0, clock=clock, deadline_us=x.deadline_us)
     if outcome.code:
         raise of_outcome(outcome)
     x.conclude(outcome, _stored)
@@ -223,7 +222,7 @@ def _submit_chunk(x: Exchange, chunk: Chunk, data: bytes, crc: int, window: _Win
         crc,
         clock=x.clock,
         # An upload may take hours; each of its chunks may not.
-        deadline_us=monotonic_ns() // 1000 + x.front.request_us,
+        deadline_us=x.deadline_us,
         on_done=done,
     )
 

@@ -367,3 +367,50 @@ def test_a_drain_finishes_what_was_asked(serving: Serving, wire: Wire) -> None:
     assert (answer.status, answer.headers["connection"]) == (201, "close")
     assert wire.is_closed
     draining.result(5)
+
+
+def test_a_client_that_leaves_a_queue_behind_leaves_nothing(serving: Serving, wire: Wire) -> None:
+    serving.on_loop(lambda: setattr(serving.store, "held", True))
+    whole = put_blob("/box/x", b"a" * 20 * KIB)
+    wire.send(whole * 3 + whole[:-1])
+    serving.until(lambda: len(serving.store.waiting) == 1)
+
+    wire.reset()
+    serving.on_loop(serving.store.release)
+
+    serving.until(lambda: not serving.front.connections)
+    assert serving.on_loop(lambda: serving.front.budget.taken_bytes) == 0
+
+
+def test_a_client_that_asks_and_never_reads_is_asked_to_wait(serving: Serving, wire: Wire) -> None:
+    wire.ask(put_blob("/box/x", LARGE[: 256 * KIB]))
+    one = request("GET", "/box/x")
+
+    wire.send_some(one * 1000, 0.2)
+
+    (connection,) = serving.front.connections
+    transport = connection._transport
+    assert transport is not None
+    assert serving.on_loop(transport.get_write_buffer_size) < 2 * MIB
+    for _ in range(10):
+        assert wire.answer().body == LARGE[: 256 * KIB]
+
+
+def test_a_broken_request_waits_for_its_turn_to_be_told(serving: Serving, wire: Wire) -> None:
+    serving.on_loop(lambda: setattr(serving.store, "held", True))
+    wire.send(put_blob("/box/x", b"data") + chunked_put("/box/y", b"zz\r\n"))
+    serving.until(lambda: len(serving.store.waiting) == 1)
+    serving.on_loop(serving.store.release)
+
+    assert wire.answer().status == 201
+    assert wire.answer().code == "InvalidInput"
+    assert wire.is_closed
+
+
+def test_a_reader_that_takes_nothing_is_cut_off(make_serving: Callable[[Limits], Serving]) -> None:
+    serving = make_serving(Limits(write_idle_s=0.3, header_s=0.4))
+    with Wire(serving.port) as wire:
+        wire.ask(put_blob("/box/x", LARGE * 32))
+        wire.send(request("GET", "/box/x"))
+
+        serving.until(lambda: not serving.front.connections)

@@ -4,7 +4,9 @@ from __future__ import annotations
 
 import pytest
 
+from storage_core.catalog.commands import STATUS
 from storage_core.frontend.limits import KIB, MIB
+from storage_core.frontend.refusals import TABLE
 from tests.storage_core.frontend.serving import Serving
 from tests.storage_core.frontend.wire import Wire, crc_text, md5_text, put_blob, request
 
@@ -304,3 +306,21 @@ def test_every_request_is_counted_once(serving: Serving, wire: Wire) -> None:
 
     assert after["write"] - before["write"] == 2
     assert after["read"] - before["read"] == 2
+
+
+def test_a_long_page_is_whole_and_in_order(wire: Wire) -> None:
+    names = [f"{number % 7}/{number:04}" for number in range(450)]
+    wire.send(b"".join(put_blob(f"/box/{name}", b"") for name in names))
+    assert [wire.answer().status for _ in names] == [201] * len(names)
+
+    def listed(query: str) -> list[str]:
+        answer = wire.ask(request("GET", f"/box?restype=container&comp=list{query}"))
+        return [part.split("<")[0] for part in answer.body.decode().split("<Name>")[1:]]
+
+    assert listed("") == sorted(names)
+    assert listed("&maxresults=431") == sorted(names)[:431]
+    assert listed("&delimiter=%2F") == [f"{number}/" for number in range(7)]
+
+
+def test_every_code_of_the_catalog_has_its_status_and_sentence() -> None:
+    assert {code: TABLE[code][0] for code in STATUS} == STATUS
