@@ -7,7 +7,7 @@ rendered once and shared.
 
 import asyncio
 import json
-from collections.abc import AsyncIterator, Callable
+from collections.abc import AsyncGenerator, Callable
 from weakref import WeakKeyDictionary
 
 from asgiref.sync import sync_to_async
@@ -62,7 +62,7 @@ class Broadcast:
                 waiting.set_result(picture)
             await asyncio.sleep(LOOK_INTERVAL_S)
 
-    async def events(self, page: str, render: Render) -> AsyncIterator[bytes]:
+    async def events(self, page: str, render: Render) -> AsyncGenerator[bytes, None]:
         """Server-sent events for one page; the caller has joined, and leaves when this ends."""
         loop = asyncio.get_running_loop()
         end = loop.time() + STREAM_LIFETIME_S

@@ -1,5 +1,7 @@
 from __future__ import annotations
 
+from collections.abc import Callable
+
 import pytest
 from django.contrib.auth.models import User
 from django.test import Client
@@ -12,19 +14,19 @@ from tests.console.twins import EVERYTHING, FleetTwin, QueryTwin
 
 
 @pytest.fixture
-def person(db) -> User:
+def person(db: None) -> User:
     return User.objects.create_user("ada")
 
 
 @pytest.fixture
-def client(person) -> Client:
+def client(person: User) -> Client:
     client = Client()
     client.force_login(person)
     return client
 
 
 @pytest.fixture(autouse=True)
-def fleet(monkeypatch) -> FleetTwin:
+def fleet(monkeypatch: pytest.MonkeyPatch) -> FleetTwin:
     """What the console sees; healthy unless the test says otherwise."""
     twin = FleetTwin()
     monkeypatch.setattr(observatory, "_sources", twin)
@@ -33,20 +35,20 @@ def fleet(monkeypatch) -> FleetTwin:
 
 
 @pytest.fixture(autouse=True)
-def query(monkeypatch) -> QueryTwin:
+def query(monkeypatch: pytest.MonkeyPatch) -> QueryTwin:
     twin = QueryTwin()
     monkeypatch.setattr(evidence, "_query", twin)
     return twin
 
 
 @pytest.fixture
-def everything_down(fleet, query) -> None:
+def everything_down(fleet: FleetTwin, query: QueryTwin) -> None:
     fleet.down = set(EVERYTHING)
     query.down = True
 
 
 @pytest.fixture
-def make_run(db):
+def make_run(db: None) -> Callable[..., Run]:
     def make(target: str = "node-1") -> Run:
         return actions.start("capture-profile", target, {}, actor="ada")
 

@@ -1,9 +1,12 @@
 from __future__ import annotations
 
 import json
+from collections.abc import Callable
 from io import StringIO
+from typing import Any
 
 import pytest
+from django.contrib.auth.models import User
 from django.core.management import CommandError, call_command
 from django.test import Client
 from django.utils import timezone
@@ -11,20 +14,21 @@ from django.utils import timezone
 from console.accounts.models import ApiToken
 from console.audit.models import AuditRow
 from runbooks.models import Run
+from tests.console.twins import FleetTwin, QueryTwin
 
 pytestmark = pytest.mark.django_db
 
 
 @pytest.fixture
-def token(db) -> str:
+def token(db: None) -> str:
     out = StringIO()
     call_command("token", "ci", stdout=out)
     return out.getvalue().strip()
 
 
 @pytest.fixture
-def post(token):
-    def send(body: object, **headers: str):
+def post(token: str) -> Callable[..., Any]:
+    def send(body: object, **headers: str) -> Any:
         text = body if isinstance(body, str) else json.dumps(body)
         return Client(enforce_csrf_checks=True).post(
             "/api/v1/profiles",
@@ -37,17 +41,17 @@ def post(token):
     return send
 
 
-def test_a_profile_is_started_and_its_run_named(post) -> None:
+def test_a_profile_is_started_and_its_run_named(post: Callable[..., Any]) -> None:
     answer = post({"target": "node-1", "seconds": 3})
 
     run = Run.objects.get()
     assert answer.status_code == 201
     assert answer["Location"] == f"/runs/{run.pk}" == answer.json()["url"]
     assert run.actor == "token ci" and run.params["seconds"] == 3
-    assert AuditRow.objects.first().action == "start profile"
+    assert AuditRow.objects.latest("id").action == "start profile"
 
 
-def test_the_same_idempotency_key_starts_one_run(post) -> None:
+def test_the_same_idempotency_key_starts_one_run(post: Callable[..., Any]) -> None:
     first = post({"target": "node-1"}, Idempotency_Key="k1")
     second = post({"target": "node-1"}, Idempotency_Key="k1")
     other = post({"target": "node-2"}, Idempotency_Key="k1")
@@ -57,7 +61,7 @@ def test_the_same_idempotency_key_starts_one_run(post) -> None:
     assert other.status_code == 422
 
 
-def test_a_second_profile_of_one_target_names_the_first(post) -> None:
+def test_a_second_profile_of_one_target_names_the_first(post: Callable[..., Any]) -> None:
     first = post({"target": "node-1"})
 
     answer = post({"target": "node-1"})
@@ -84,7 +88,9 @@ def test_a_second_profile_of_one_target_names_the_first(post) -> None:
         ({"target": "node-1", "pid": 1}, "pid"),
     ],
 )
-def test_bad_input_is_refused_with_its_field_and_limit(post, body, field) -> None:
+def test_bad_input_is_refused_with_its_field_and_limit(
+    post: Callable[..., Any], body: object, field: str
+) -> None:
     answer = post(body)
 
     problem = answer.json()
@@ -94,14 +100,14 @@ def test_bad_input_is_refused_with_its_field_and_limit(post, body, field) -> Non
     assert not Run.objects.exists()
 
 
-def test_a_body_over_the_limit_is_413_before_it_is_read(post) -> None:
+def test_a_body_over_the_limit_is_413_before_it_is_read(post: Callable[..., Any]) -> None:
     answer = post(" " * 100_000)
 
     assert answer.status_code == 413
     assert answer.json()["expected"] == "at most 16384 bytes"
 
 
-def test_a_missing_wrong_or_revoked_token_is_401(token) -> None:
+def test_a_missing_wrong_or_revoked_token_is_401(token: str) -> None:
     ApiToken.objects.update(revoked_at=timezone.now())
 
     for header in ({}, {"Authorization": "Bearer nope"}, {"Authorization": f"Bearer {token}"}):
@@ -110,7 +116,7 @@ def test_a_missing_wrong_or_revoked_token_is_401(token) -> None:
         assert answer["WWW-Authenticate"].startswith("Bearer")
 
 
-def test_a_persons_session_needs_the_csrf_token(person) -> None:
+def test_a_persons_session_needs_the_csrf_token(person: User) -> None:
     client = Client(enforce_csrf_checks=True)
     client.force_login(person)
 
@@ -120,7 +126,7 @@ def test_a_persons_session_needs_the_csrf_token(person) -> None:
     assert answer.json()["field"] == "X-CSRFToken"
 
 
-def test_other_methods_and_other_types_are_refused(token) -> None:
+def test_other_methods_and_other_types_are_refused(token: str) -> None:
     bearer = {"Authorization": f"Bearer {token}"}
 
     method = Client().delete("/api/v1/profiles", headers=bearer)
@@ -130,7 +136,7 @@ def test_other_methods_and_other_types_are_refused(token) -> None:
     assert kind.status_code == 415
 
 
-def test_status_names_what_is_blind(client, fleet) -> None:
+def test_status_names_what_is_blind(client: Client, fleet: FleetTwin) -> None:
     fleet.down = {"node-2", "telemetry"}
 
     body = client.get("/api/v1/status").json()
@@ -149,7 +155,7 @@ def test_status_names_what_is_blind(client, fleet) -> None:
     }
 
 
-def test_the_list_of_profiles_says_when_telemetry_is_away(client, query) -> None:
+def test_the_list_of_profiles_says_when_telemetry_is_away(client: Client, query: QueryTwin) -> None:
     query.down = True
 
     answer = client.get("/api/v1/profiles")
@@ -157,7 +163,7 @@ def test_the_list_of_profiles_says_when_telemetry_is_away(client, query) -> None
     assert answer.status_code == 503 and answer["Retry-After"]
 
 
-def test_a_token_is_stored_hashed_and_its_name_used_once(token) -> None:
+def test_a_token_is_stored_hashed_and_its_name_used_once(token: str) -> None:
     assert token.startswith("hft_") and token not in ApiToken.objects.get().secret_hash
 
     with pytest.raises(CommandError, match="exists"):

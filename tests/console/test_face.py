@@ -3,6 +3,7 @@ from __future__ import annotations
 import re
 from itertools import product
 from pathlib import Path
+from typing import Any
 
 import pytest
 
@@ -41,7 +42,9 @@ def contrast(one: str, other: str) -> float:
 
 
 @pytest.mark.parametrize(("name", "ground", "theme"), [*product(FLOORS, GROUNDS, (0, 1))])
-def test_every_text_and_fill_is_readable_on_every_ground(name, ground, theme) -> None:
+def test_every_text_and_fill_is_readable_on_every_ground(
+    name: str, ground: str, theme: int
+) -> None:
     ratio = contrast(TOKENS[name][theme], TOKENS[ground][theme])
 
     # The specification rounds to one decimal.
@@ -49,12 +52,12 @@ def test_every_text_and_fill_is_readable_on_every_ground(name, ground, theme) ->
 
 
 @pytest.mark.parametrize(("name", "theme"), [*product(("text", "muted"), (0, 1))])
-def test_text_is_readable_on_a_selected_row(name, theme) -> None:
+def test_text_is_readable_on_a_selected_row(name: str, theme: int) -> None:
     assert contrast(TOKENS[name][theme], TOKENS["selected"][theme]) >= 4.5
 
 
 @pytest.mark.parametrize(("ink", "theme"), [*product(INKS, (0, 1))])
-def test_ink_is_readable_on_what_it_stands_on(ink, theme) -> None:
+def test_ink_is_readable_on_what_it_stands_on(ink: str, theme: int) -> None:
     assert contrast(TOKENS[ink][theme], TOKENS[INKS[ink]][theme]) >= 4.5
 
 
@@ -95,7 +98,7 @@ def test_every_state_has_its_own_shape() -> None:
         (999.6, "1000"),
     ],
 )
-def test_figures_have_three_digits(value, text) -> None:
+def test_figures_have_three_digits(value: Any, text: str) -> None:
     assert three(value) == text
 
 
@@ -110,7 +113,9 @@ def test_figures_have_three_digits(value, text) -> None:
         (None, "ms", "\u2013"),
     ],
 )
-def test_a_quantity_always_has_its_unit_and_no_data_is_a_dash(value, unit, text) -> None:
+def test_a_quantity_always_has_its_unit_and_no_data_is_a_dash(
+    value: Any, unit: str, text: str
+) -> None:
     assert quantity(value, unit) == text
 
 

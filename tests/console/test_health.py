@@ -20,7 +20,7 @@ def test_green_needs_nodes_that_agree_and_fresh_requests() -> None:
 @pytest.mark.parametrize(
     "down", [{"telemetry"}, {"node-1"}, {"node-1", "node-2"}, {"node-0", "telemetry"}, EVERYTHING]
 )
-def test_missing_evidence_is_never_green(down) -> None:
+def test_missing_evidence_is_never_green(down: str) -> None:
     state, _ = answer(FleetTwin(set(down)))
 
     assert state != "ok"
@@ -75,7 +75,9 @@ def test_a_follower_far_behind_is_named() -> None:
         ({"requests_per_s": None}, "idle", "No requests in the last 30 s"),
     ],
 )
-def test_the_worst_number_is_the_answer(last, state, words) -> None:
+def test_the_worst_number_is_the_answer(
+    last: dict[str, float | None], state: str, words: str
+) -> None:
     twin = FleetTwin()
     twin.last = last
 

@@ -2,9 +2,12 @@ from __future__ import annotations
 
 import asyncio
 import json
+from collections.abc import AsyncIterator
+from typing import Any
 
 import pytest
 from asgiref.sync import sync_to_async
+from django.contrib.auth.models import User
 from django.test import AsyncClient
 
 from console.live import broadcast as broadcasting
@@ -17,11 +20,11 @@ ANSWER_S_MAX = 10.0
 
 
 @pytest.fixture
-def quick(monkeypatch) -> None:
+def quick(monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setattr(broadcasting, "LOOK_INTERVAL_S", 0.01)
 
 
-async def read_until(stream, wanted: str) -> str:
+async def read_until(stream: AsyncIterator[bytes], wanted: str) -> str:
     """What the stream sent up to the first chunk with `wanted` in it."""
     seen = ""
     async with asyncio.timeout(ANSWER_S_MAX):
@@ -34,11 +37,11 @@ async def read_until(stream, wanted: str) -> str:
 
 @pytest.mark.django_db
 @in_loop
-async def test_the_stream_sends_fragments_and_points(person, quick) -> None:
+async def test_the_stream_sends_fragments_and_points(person: User, quick: None) -> None:
     client = AsyncClient()
     await sync_to_async(client.force_login)(person)
 
-    answer = await client.get("/live/events/now")
+    answer: Any = await client.get("/live/events/now")
     stream = aiter(answer.streaming_content)
     seen = await read_until(stream, "event: series")
     rest = await read_until(stream, "\n\n")
@@ -61,7 +64,7 @@ async def test_a_stranger_gets_no_stream() -> None:
 
 @pytest.mark.django_db
 @in_loop
-async def test_an_unknown_page_has_no_stream(person) -> None:
+async def test_an_unknown_page_has_no_stream(person: User) -> None:
     client = AsyncClient()
     await sync_to_async(client.force_login)(person)
 
@@ -69,7 +72,7 @@ async def test_an_unknown_page_has_no_stream(person) -> None:
 
 
 @in_loop
-async def test_many_listeners_share_one_look(quick) -> None:
+async def test_many_listeners_share_one_look(quick: None) -> None:
     twin = FleetTwin()
     broadcast = Broadcast(Observatory(twin))
     streams = []
@@ -87,7 +90,9 @@ async def test_many_listeners_share_one_look(quick) -> None:
 
 
 @in_loop
-async def test_the_bound_on_listeners_holds_and_frees(quick, monkeypatch) -> None:
+async def test_the_bound_on_listeners_holds_and_frees(
+    quick: None, monkeypatch: pytest.MonkeyPatch
+) -> None:
     monkeypatch.setattr(broadcasting, "LISTENERS_MAX", 1)
     broadcast = Broadcast(Observatory(FleetTwin()))
     broadcast.join()
@@ -101,7 +106,7 @@ async def test_the_bound_on_listeners_holds_and_frees(quick, monkeypatch) -> Non
 
 
 @in_loop
-async def test_a_part_that_dies_is_told_while_the_stream_goes_on(quick) -> None:
+async def test_a_part_that_dies_is_told_while_the_stream_goes_on(quick: None) -> None:
     twin = FleetTwin()
     broadcast = Broadcast(Observatory(twin))
     broadcast.join()

@@ -1,14 +1,17 @@
 from __future__ import annotations
 
 import re
+from collections.abc import Callable
 from pathlib import Path
+from typing import Any
 
 import pytest
 from django.test import Client
 from django.urls import get_resolver
 
 from console.live.sources import observatory
-from tests.console.twins import EVERYTHING
+from runbooks.models import Run
+from tests.console.twins import EVERYTHING, FleetTwin, QueryTwin
 
 pytestmark = pytest.mark.django_db
 
@@ -30,7 +33,9 @@ def text_of(client: Client, path: str) -> str:
 
 
 @pytest.mark.parametrize("path", PAGES)
-def test_every_page_renders_with_everything_down(client, everything_down, path) -> None:
+def test_every_page_renders_with_everything_down(
+    client: Client, everything_down: None, path: str
+) -> None:
     page = text_of(client, path)
 
     assert "state-ok" not in page.replace('state-ok">', "") or path == "/settings"
@@ -38,7 +43,9 @@ def test_every_page_renders_with_everything_down(client, everything_down, path) 
 
 
 @pytest.mark.parametrize("down", sorted(EVERYTHING))
-def test_each_part_that_is_down_is_named_and_the_rest_is_shown(client, fleet, down) -> None:
+def test_each_part_that_is_down_is_named_and_the_rest_is_shown(
+    client: Client, fleet: FleetTwin, down: str
+) -> None:
     fleet.down = {down}
 
     page = text_of(client, "/")
@@ -47,7 +54,7 @@ def test_each_part_that_is_down_is_named_and_the_rest_is_shown(client, fleet, do
     assert page.count(">up<") + page.count(" up ") >= (2 if down.startswith("node") else 3)
 
 
-def test_a_healthy_fleet_is_called_healthy_with_its_numbers(client) -> None:
+def test_a_healthy_fleet_is_called_healthy_with_its_numbers(client: Client) -> None:
     page = text_of(client, "/")
 
     assert "Healthy: serving 214/s, write p99 4.10\u202fms, 3 of 3 nodes agree" in page
@@ -55,7 +62,7 @@ def test_a_healthy_fleet_is_called_healthy_with_its_numbers(client) -> None:
 
 
 @pytest.mark.parametrize("path", PAGES)
-def test_a_stranger_is_sent_to_sign_in(path) -> None:
+def test_a_stranger_is_sent_to_sign_in(path: str) -> None:
     answer = Client().get(path)
 
     assert answer.status_code == 302
@@ -65,9 +72,10 @@ def test_a_stranger_is_sent_to_sign_in(path) -> None:
 def test_nothing_but_sign_in_and_the_probe_is_open_to_strangers() -> None:
     arguments = {"page": "now", "run_id": 1, "trace_id": "0" * 32, "profile_id": "a"}
     open_names = set()
-    for name, (candidates, *_) in get_resolver().reverse_dict.items():
+    addresses: Any = get_resolver().reverse_dict
+    for name in addresses:
         if isinstance(name, str):
-            template, needed = candidates[0]
+            template, needed = addresses[name][0][0]
             answer = Client().get("/" + template % {each: arguments[each] for each in needed})
             if answer.status_code not in (301, 302, 401, 405):
                 open_names.add(name)
@@ -76,7 +84,7 @@ def test_nothing_but_sign_in_and_the_probe_is_open_to_strangers() -> None:
 
 
 @pytest.mark.parametrize("path", [*PAGES, "/sign-in", "/nothing", "/healthz"])
-def test_every_answer_carries_the_content_security_policy(client, path) -> None:
+def test_every_answer_carries_the_content_security_policy(client: Client, path: str) -> None:
     policy = client.get(path)["Content-Security-Policy"]
 
     assert "default-src 'none'" in policy and "script-src 'self'" in policy
@@ -84,7 +92,7 @@ def test_every_answer_carries_the_content_security_policy(client, path) -> None:
 
 
 @pytest.mark.parametrize("path", PAGES)
-def test_no_page_has_inline_script_or_style(client, path) -> None:
+def test_no_page_has_inline_script_or_style(client: Client, path: str) -> None:
     page = text_of(client, path)
 
     assert not re.search(r"<script(?![^>]*\ssrc=)|<style|\sstyle=|\son[a-z]+=|javascript:", page)
@@ -103,7 +111,7 @@ def test_our_modules_never_write_markup_or_evaluate_text() -> None:
         assert source.startswith("/*"), f"{module.name} tells no story"
 
 
-def test_each_page_has_one_h1_and_names_itself_after_it(client) -> None:
+def test_each_page_has_one_h1_and_names_itself_after_it(client: Client) -> None:
     for path in PAGES:
         page = text_of(client, path)
         heading = re.search(r"<h1[^>]*>(.*?)</h1>", page)
@@ -115,7 +123,11 @@ def test_each_page_has_one_h1_and_names_itself_after_it(client) -> None:
     ("path", "queries"), [("/", 3), ("/cluster", 2), ("/runs", 3), ("/settings", 4)]
 )
 def test_list_pages_need_as_many_queries_for_many_rows_as_for_few(
-    client, make_run, django_assert_num_queries, path, queries
+    client: Client,
+    make_run: Callable[..., Run],
+    django_assert_num_queries: Any,
+    path: str,
+    queries: int,
 ) -> None:
     for number in range(12):
         make_run(f"node-{number}")
@@ -124,21 +136,23 @@ def test_list_pages_need_as_many_queries_for_many_rows_as_for_few(
         client.get(path)
 
 
-def test_a_page_looks_once_however_many_are_opened(client, fleet) -> None:
+def test_a_page_looks_once_however_many_are_opened(client: Client, fleet: FleetTwin) -> None:
     for path in ("/", "/cluster", "/runs", "/"):
         client.get(path)
 
     assert fleet.looks.count("telemetry") == 1
 
 
-def test_an_unknown_address_and_an_unknown_run_say_so(client) -> None:
+def test_an_unknown_address_and_an_unknown_run_say_so(client: Client) -> None:
     for path in ("/nothing", "/runs/99", "/traces/" + "0" * 32, "/profiles/nothing"):
         answer = client.get(path)
         assert answer.status_code == 404, path
         assert "<h1" in answer.content.decode()
 
 
-def test_a_failed_request_shows_no_traceback(client, monkeypatch) -> None:
+def test_a_failed_request_shows_no_traceback(
+    client: Client, monkeypatch: pytest.MonkeyPatch
+) -> None:
     client.raise_request_exception = False
     monkeypatch.setattr(observatory, "picture", None)
 
@@ -148,7 +162,7 @@ def test_a_failed_request_shows_no_traceback(client, monkeypatch) -> None:
     assert "TypeError" not in answer.content.decode()
 
 
-def test_what_a_stranger_wrote_is_shown_as_text(client, query) -> None:
+def test_what_a_stranger_wrote_is_shown_as_text(client: Client, query: QueryTwin) -> None:
     query.traces_kept = [
         {
             "trace_id": "ab" * 16,
@@ -169,7 +183,7 @@ def test_what_a_stranger_wrote_is_shown_as_text(client, query) -> None:
 @pytest.mark.parametrize(
     ("asked", "field"), [("min_ms=fast", "Slower than"), ("range=7", "Range: one of")]
 )
-def test_a_bad_filter_is_named_with_its_limit(client, asked, field) -> None:
+def test_a_bad_filter_is_named_with_its_limit(client: Client, asked: str, field: str) -> None:
     answer = client.get(f"/traces?{asked}")
 
     assert answer.status_code == 400
@@ -180,11 +194,11 @@ def test_a_bad_filter_is_named_with_its_limit(client, asked, field) -> None:
     ("text", "where"),
     [("node-1", "/cluster#node-1"), ("run 88", "/runs/88"), ("AB" * 16, "/traces/" + "ab" * 16)],
 )
-def test_search_goes_to_what_the_text_names(client, text, where) -> None:
+def test_search_goes_to_what_the_text_names(client: Client, text: str, where: str) -> None:
     assert client.get("/search", {"q": text})["Location"] == where
 
 
-def test_the_demo_switch_writes_its_flag_and_an_audit_row(client, settings) -> None:
+def test_the_demo_switch_writes_its_flag_and_an_audit_row(client: Client, settings: Any) -> None:
     flag = settings.HOLDFAST.run / "demo.paused"
 
     client.post("/demo", {"want": "pause"})

@@ -49,7 +49,7 @@ def test_a_link_works_once() -> None:
     assert "_auth_user_id" not in again.client.session
 
 
-def test_a_link_expires_after_ten_minutes(person) -> None:
+def test_a_link_expires_after_ten_minutes(person: User) -> None:
     made_at = timezone.now()
     secret = make_sign_in_link("ada", now=made_at)
 
@@ -60,7 +60,7 @@ def test_a_link_expires_after_ten_minutes(person) -> None:
     assert in_time == person
 
 
-def test_a_link_of_someone_who_was_shut_out_is_refused(person) -> None:
+def test_a_link_of_someone_who_was_shut_out_is_refused(person: User) -> None:
     secret = make_sign_in_link("ada", now=timezone.now())
     User.objects.filter(pk=person.pk).update(is_active=False)
 
@@ -96,13 +96,13 @@ def test_signing_in_needs_the_csrf_token() -> None:
     ("wanted", "goes_to"),
     [("/runs", "/runs"), ("//evil.example/", "/"), ("https://evil.example/", "/")],
 )
-def test_the_next_page_is_always_ours(wanted, goes_to) -> None:
+def test_the_next_page_is_always_ours(wanted: str, goes_to: str) -> None:
     answer = Client().post("/sign-in", {"code": link_secret(), "next": wanted})
 
     assert answer["Location"] == goes_to
 
 
-def test_signing_out_ends_the_session(client) -> None:
+def test_signing_out_ends_the_session(client: Client) -> None:
     client.post("/sign-out")
 
     assert client.get("/")["Location"].startswith("/sign-in")

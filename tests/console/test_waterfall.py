@@ -67,7 +67,9 @@ def test_spans_that_name_each_other_in_a_circle_still_make_a_page() -> None:
 @given(
     st.lists(st.tuples(st.integers(0, 9), st.integers(-20, 120), st.integers(0, 120)), max_size=10)
 )
-def test_the_path_covers_the_request_once_and_nothing_else(drawn) -> None:
+def test_the_path_covers_the_request_once_and_nothing_else(
+    drawn: list[tuple[int, int, int]],
+) -> None:
     spans = [make_span("root", 0, 100, id="s0")]
     for number, (parent, start, length) in enumerate(drawn, start=1):
         above = f"s{min(parent, number - 1)}"
@@ -84,7 +86,7 @@ def test_the_path_covers_the_request_once_and_nothing_else(drawn) -> None:
 
 
 @given(st.floats(0.001, 1e7))
-def test_a_ruler_has_a_readable_number_of_marks(whole_ms) -> None:
+def test_a_ruler_has_a_readable_number_of_marks(whole_ms: float) -> None:
     marks = ticks(whole_ms)
 
     assert 3 <= len(marks) <= 9
