@@ -33,7 +33,7 @@ ACCOUNT: Final = "devstoreaccount1"
 PUBLIC_KEY: Final = (
     "Eby8vdM02xNOcqFlqUwJPLlmEtlCDXJ1OUzFT50uSRZ6IFsuFq2UVErCz4I6tq/K1SZFPTOtr/KBHBeksoGMGw=="
 )
-KEPT_BYTES_MAX: Final = 2 << 30
+KEPT_BYTES_MAX: Final = 768 << 20
 """A demo must not fill a laptop; three replicas make three times this on disk."""
 
 CACHE_BLOBS: Final = 2_000
