@@ -10,6 +10,7 @@ from pathlib import Path
 import pytest
 
 from storage_core.catalog import keys, stages
+from storage_core.catalog.batch import Batch
 from storage_core.catalog.blob_row import PAGE_EXTENTS
 from storage_core.catalog.commands import (
     ENTRY_ROWS_MAX,
@@ -151,6 +152,20 @@ def test_a_batch_is_one_write() -> None:
     assert index.count == 1
 
 
+def test_a_batch_sees_its_own_rows_in_place_of_the_index() -> None:
+    index = MemoryIndex()
+    index.write([(b"%d" % number, b"old") for number in range(6)])
+    batch = Batch(index, {})
+    batch.delete(b"0")
+    batch.delete(b"1")
+    batch.put(b"2", b"new")
+    batch.put(b"25", b"new")
+
+    assert batch.scan(b"0", b"9", 3) == [(b"2", b"new"), (b"25", b"new"), (b"3", b"old")]
+    assert batch.scan(b"3", b"9", 2) == [(b"3", b"old"), (b"4", b"old")]
+    assert (batch.get(b"0"), batch.get(b"2"), batch.get(b"3")) == (None, b"new", b"old")
+
+
 def test_entries_are_applied_in_order_and_once() -> None:
     driver = with_container()
     item = driver.log[-1]
@@ -214,8 +229,11 @@ def test_a_body_is_moved_wherever_it_is_named(count: int) -> None:
     driver.do(move, chunk.body)
     driver.do(PutBlockList(ACCOUNT, CONTAINER, "a", (BlockChoice(b"1", LATEST),) * 2))
     before = driver.read(CONTAINER, "a")
-    moved = driver.extent_of(len(driver.log) - 1)
-    again = driver.catalog.is_live(driver.log[-2][0].meta, moved)
+    moved_index = len(driver.log) - 1
+    moved = driver.extent_of(moved_index)
+    # Fill a segment, so that the next copy lies in another one.
+    driver.do(PutBlob(ACCOUNT, CONTAINER, "filler", 1500), bytes(1500))
+    again = driver.catalog.is_live(driver.log[moved_index - 1][0].meta, moved)
     assert again is not None
     driver.do(again, chunk.body)
 
