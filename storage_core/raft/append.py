@@ -145,7 +145,6 @@ def send_appends(state: State) -> None:
                 built = _build_append(state, progress.next_index, last_index)
                 if built is None:
                     progress.probe(progress.next_index)
-                    progress.behind_log = True
                     break
                 shared = built
                 shared_bytes = _size_of(shared.entries)
@@ -185,11 +184,12 @@ def _build_append(state: State, next_index: int, last_index: int) -> Optional[Ap
 
 def _send_probe(state: State, peer: int, progress: Progress) -> None:
     """An append without entries: do our logs agree in front of next_index?"""
+    # What is older than our log can't be compared; the follower may still hold where it begins.
+    progress.next_index = max(progress.next_index, state.log.first_index)
     append = _build_append(state, progress.next_index, 0)
-    progress.behind_log = append is None
-    if append is not None:
-        state.send(peer, append)
-        progress.probe_sent = True
+    assert append is not None, "the term in front of the first entry is known"
+    state.send(peer, append)
+    progress.probe_sent = True
 
 
 def broadcast_heartbeat(state: State) -> None:
@@ -244,7 +244,12 @@ def _look_further_back(state: State, progress: Progress, message: AppendReply) -
     elif refused_index <= progress.match_index:
         return
     guess = last_index_of_term(state.log, message.hint_index, message.hint_term)
-    progress.probe(max(progress.match_index, min(refused_index - 1, guess)) + 1)
+    next_index = max(progress.match_index, min(refused_index - 1, guess)) + 1
+    progress.probe(next_index)
+    if next_index < state.log.first_index:
+        # It needs what was compacted. Asked again with each heartbeat: others may feed it.
+        progress.behind_log = True
+        progress.probe_sent = True
 
 
 def on_heartbeat_reply(state: State, message: HeartbeatReply, now_us: int) -> None:

@@ -85,6 +85,7 @@ class Progress:
         """The logs agree up to match_index: stream from there."""
         self.probing = False
         self.probe_sent = False
+        self.behind_log = False
         self.next_index = self.match_index + 1
         assert not self.in_flight, "nothing is in flight while probing"
 
@@ -97,6 +98,10 @@ class Progress:
         self.behind_log = False
         self.next_index = max(1, next_index)
         self.match_index = min(self.match_index, self.next_index - 1)
+
+    def lose(self) -> None:
+        """What was on its way is lost. A place not found yet is looked for where we were."""
+        self.probe(self.next_index if self.probing else self.match_index + 1)
 
     def stalled(self, now_us: int, patience_us: int) -> bool:
         """Something in flight has been unanswered for too long: it, or its answer, is lost."""

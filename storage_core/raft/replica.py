@@ -191,8 +191,7 @@ class Replica(State):
         """The connection ended. That proves nothing, so no promise is void: PreVote only."""
         self._see(now_us)
         if self.role == LEADER:
-            progress = self.progress[node]
-            progress.probe(progress.match_index + 1)
+            self.progress[node].lose()
         else:
             election.leader_gone(self, node, self.now_us)
 
@@ -207,8 +206,7 @@ class Replica(State):
         assert node in self.progress, node
         self.dead_nodes.pop(node, None)
         if self.role == LEADER:
-            progress = self.progress[node]
-            progress.probe(progress.match_index + 1)
+            self.progress[node].lose()
 
     # -- what the shell has done ----------------------------------------------------------------
 

@@ -115,7 +115,7 @@ def _catch_all(first: int) -> int:
         took_s = time.monotonic() - begun_s
         if seed is None:
             escaped += 1
-            print("ESCAPED %d seeds: %s" % (MUTANT_SEEDS_MAX, mutant.slug))
+            print("ESCAPED %d seeds: %s" % (MUTANT_SEEDS_MAX, mutant.slug), flush=True)
         else:
             print("caught by seed %3d, %4.1f s: %s" % (seed, took_s, mutant.slug), flush=True)
     print("%d passed, %d failed" % (len(MUTANTS) - escaped, escaped))

@@ -24,7 +24,15 @@ from storage_core.core import Write
 from storage_core.index.port import IndexPort
 from storage_core.log.entries import EntryLog, LogWrite
 from storage_core.log.format import LogPoint, Position
-from storage_core.raft.messages import NOOP, Entry, HardState
+from storage_core.raft.messages import (
+    NOOP,
+    AppendReply,
+    Entry,
+    HardState,
+    Message,
+    Vote,
+    VoteReply,
+)
 from tests.simulation.model import Model
 
 
@@ -75,7 +83,10 @@ class Checker:
         if newest >= log.first_index - 1 and log.term_at(newest) != self.committed_terms[newest]:
             raise Violation("leader %d of term %d lacks committed %d" % (node, term, newest))
 
-    def committed(self, log: EntryLog, first: int, last: int) -> None:
+    def committed(self, log: EntryLog, first: int, last: int, *, leader_term: int) -> None:
+        """`leader_term` is 0 at a follower. A leader counts only entries of its own (Figure 8)."""
+        if leader_term and log.term_at(last) != leader_term:
+            raise Violation("leader of term %d commits %d of an older term" % (leader_term, last))
         terms = self.committed_terms
         for index in range(max(first, log.first_index), last + 1):
             term = log.term_at(index)
@@ -118,6 +129,25 @@ class Checker:
             )
 
     # -- durability -----------------------------------------------------------------------------
+
+    def announced(self, node: int, to: int, message: Message) -> None:
+        """Acknowledgements, votes and wishes for votes rest on what the disk has said."""
+        told = self.told[node]
+        if isinstance(message, AppendReply) and message.success:
+            if message.match_index > told.index:
+                raise Violation(
+                    "node %d acknowledges %d with %d durable"
+                    % (node, message.match_index, told.index)
+                )
+        elif isinstance(message, (Vote, VoteReply)):
+            granted = isinstance(message, VoteReply) and message.granted
+            vote = to if granted else node
+            state = told.hard_state
+            binding = granted or isinstance(message, Vote)
+            if binding and state.term == message.term and state.voted_for != vote:
+                raise Violation("node %d votes for %d, its disk says %s" % (node, vote, state))
+            if binding and state.term < message.term:
+                raise Violation("node %d votes in %d, its disk says %s" % (node, vote, state))
 
     def write_taken(self, node: int, write: Write) -> None:
         """From here on the disk may replace what this write replaces."""
@@ -193,7 +223,8 @@ class Checker:
     def refused(self, command: Command, code: str, *, applied: int, floor_index: int) -> None:
         """The leader refused at once, on the rows it had applied."""
         self._recent(applied, floor_index, "a refusal")
-        expected = self.model.refusal(command, applied)
+        is_newest = applied == len(self.applied) - 1
+        expected = self.model.refusal(command, applied, is_newest=is_newest)
         if expected != code:
             raise Violation("refused with %r as of %d, the model %r" % (code, applied, expected))
         self.floor_index = max(self.floor_index, applied)

@@ -137,7 +137,7 @@ class Client:
     def _plan_blocks(self, blob: str) -> None:
         choices = []
         for place in range(1 + self.rng.below(3)):
-            block_id = b"%d-%d-%d" % (self.number, self.serial, place)
+            block_id = self._unique()
             body = self._content(self.rng.below(300))
             self._add(COMMAND, PutBlock(ACCOUNT, CONTAINER, blob, block_id, len(body)), body)
             choices.append(BlockChoice(block_id, LATEST))

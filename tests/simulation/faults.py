@@ -12,7 +12,7 @@ from typing import Callable, Dict, List, Tuple
 
 from storage_core.errors import NotLeader
 from storage_core.log.format import segment_name
-from storage_core.raft.ready import LEADER
+from storage_core.raft.ready import LEADER, Timing
 from tests.simulation.disk import ALL, FIRST, NOTHING, SOME
 from tests.simulation.network import Network
 from tests.simulation.node import SimNode
@@ -35,6 +35,9 @@ class Nemesis:
         self.pace_us = self.rng.pick((150_000, 400_000, 900_000, 2_000_000))
         self._draw_network()
         self._draw_clocks()
+        if self.rng.chance(0.4):
+            for node in self.nodes:
+                node.timing = Timing(append_bytes_max=600, in_flight_count_max=4)
 
     def _draw_kinds(self) -> List[Tuple[str, Callable[[], None]]]:
         rng = self.rng
@@ -49,7 +52,9 @@ class Nemesis:
             ("reset connection", self._reset, 0.3),
             ("transfer", self._transfer, 0.4),
             ("wall clock", self._jump, 0.3),
-            ("rot", self._rot, 0.08),
+            ("hunt leaders", self._hunt, 0.3),
+            ("kill while writing", self._kill_while_writing, 0.4),
+            ("rot", self._rot, 0.12),
         )
         kinds = [(name, act) for name, act, probability in offered if rng.chance(probability)]
         return kinds or [("kill", self._kill)]
@@ -99,6 +104,32 @@ class Nemesis:
                 node.start()
 
     # -- nodes ----------------------------------------------------------------------------------
+
+    def _leader_or_any(self, nodes: List[SimNode]) -> SimNode:
+        """Faults of leaders matter most."""
+        leaders = [node for node in nodes if node.up and node.core.replica.role == LEADER]
+        return self.rng.pick(leaders if leaders and self.rng.chance(0.5) else nodes)
+
+    def _hunt(self) -> None:
+        """The next to lead falls as soon as it does."""
+        node = self.rng.pick(self.nodes)
+        self._count("hunt leaders", node.number)
+        self._ambush(node, node.when_leading)
+
+    def _kill_while_writing(self) -> None:
+        node = self.rng.pick(self.nodes)
+        self._count("kill while writing", node.number)
+        self._ambush(node, node.when_writing)
+
+    def _ambush(self, node: SimNode, fates: List[Callable[[], None]]) -> None:
+        power_cut = self.rng.pick((None, None, *MODES))
+
+        def strike() -> None:
+            if node.up and not self.stopped:
+                self._stop(node, power_cut)
+
+        if not fates:
+            fates.append(strike)
 
     def _victims(self) -> List[SimNode]:
         return [node for node in self.nodes if node.up]
@@ -159,14 +190,22 @@ class Nemesis:
                 node.disk.fuse = self.rng.below(8)
             node.start()
             node.disk.fuse = None
+            if node.up and self.rng.chance(0.15):
+                # Power that comes back in pieces.
+                self.world.after(self.rng.below(60_000), self._cut_again, node, node.incarnation)
             if not node.up and not node.broken:
                 delay_us = self.rng.below(300_000)
                 self.world.after(delay_us, self._start, node, node.incarnation)
 
+    def _cut_again(self, node: SimNode, incarnation: int) -> None:
+        if node.incarnation == incarnation and node.up and not self.stopped:
+            self._count("power cut", node.number)
+            self._stop(node, self.rng.pick(MODES))
+
     def _pause(self) -> None:
         victims = [node for node in self._victims() if not node.paused]
         if victims:
-            node = self.rng.pick(victims)
+            node = self._leader_or_any(victims)
             duration_us = self.rng.below(self.rng.pick((100_000, 900_000, 4_000_000)))
             self._count("pause", node.number, duration_us)
             node.pause()
@@ -228,7 +267,7 @@ class Nemesis:
     # -- the network ----------------------------------------------------------------------------
 
     def _isolate(self) -> None:
-        node = self.rng.pick(self.nodes).number
+        node = self._leader_or_any(self.nodes).number
         others = [other.number for other in self.nodes if other.number != node]
         pairs = [(node, other) for other in others] + [(other, node) for other in others]
         self._part("partition", pairs)

@@ -83,10 +83,19 @@ class Model:
         self.answers[op_id] = answer
         return answer
 
-    def refusal(self, command: Command, index: int) -> str:
-        """What `command` would be refused with as of `index`; only its conditions are judged."""
+    def refusal(self, command: Command, index: int, *, is_newest: bool) -> str:
+        """What `command` would be refused with as of `index`.
+
+        Uncommitted blocks have no versions here: without `is_newest` they are taken as missing.
+        """
         if isinstance(command, (PutBlob, PutBlockList)):
-            return _put_refusal(command.conditions, self.at(command.blob, index))
+            code = _put_refusal(command.conditions, self.at(command.blob, index))
+            if not code and isinstance(command, PutBlockList):
+                blob = self.blobs.get(command.blob)
+                known = blob.uncommitted if blob is not None and is_newest else {}
+                if any([choice.block_id not in known for choice in command.blocks]):
+                    return "InvalidBlockList"
+            return code
         if isinstance(command, DeleteBlob):
             return _delete_refusal(command.conditions, self.at(command.blob, index))
         return ""

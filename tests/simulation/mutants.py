@@ -6,10 +6,10 @@ some invariant within a bounded number of seeds.
 
 from __future__ import annotations
 
-from typing import Any, Callable, List, NamedTuple, Optional, Tuple
+from typing import Any, Callable, NamedTuple, Tuple
 
+from storage_core.catalog import keys
 from storage_core.core import Core
-from storage_core.index.port import Row
 from storage_core.log import recovery
 from storage_core.raft import append, election, quorum, reads
 from storage_core.raft.messages import HardState
@@ -118,8 +118,15 @@ def _two_column_families() -> None:
     """A flush that is not atomic: the rows of one prefix stay behind, the applied index does not."""
 
     def flush(self: Any) -> None:
+        family = [key for key in self._changed if key.startswith(keys.BLOB)]
+        before = {key: self._durable.get(key) for key in family}
         original(self)
-        self.lose_rows_of_one_family()
+        for key, value in before.items():
+            self._changed[key] = None
+            if value is None:
+                self._durable.pop(key, None)
+            else:
+                self._durable[key] = value
 
     original = SimIndex.flush
     SimIndex.flush = flush  # type: ignore[method-assign]

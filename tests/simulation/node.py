@@ -21,7 +21,7 @@ from storage_core.log.segment import SegmentPool
 from storage_core.log.slots import Owner, Watermark
 from storage_core.log.writer import HARD_STATE_NAME, LogWork, LogWriter
 from storage_core.raft.messages import Message
-from storage_core.raft.ready import Timing
+from storage_core.raft.ready import LEADER, Timing
 from storage_core.raft.replica import Replica
 from tests.simulation.checker import Checker, WatchedCatalog
 from tests.simulation.checksum import crc64
@@ -72,7 +72,11 @@ class SimNode:
         self.clock_rate = 1.0
         self.wall_offset_ms = 1_700_000_000_000
         self.flush_us_min, self.flush_us_spread = 150, 600
+        self.timing = Timing()
         self.peers: List[SimNode] = []
+        # What the nemesis has planned for the next write, and for the next leadership.
+        self.when_writing: List[Callable[[], None]] = []
+        self.when_leading: List[Callable[[], None]] = []
 
     # -- clocks ---------------------------------------------------------------------------------
 
@@ -145,7 +149,7 @@ class SimNode:
             voters=self.voters,
             hard_state=home.hard_state,
             log=self.log,
-            timing=Timing(),
+            timing=self.timing,
             rng=self.rng.real,
             now_us=self.now_us(),
             applied_index=applied_index,
@@ -255,10 +259,17 @@ class SimNode:
             self.world.note("leader", self.number, replica.term, int(effects.became_leader))
         if effects.became_leader:
             self.checker.became_leader(self.number, replica.term, self.log)
+            self._meet_fate(self.when_leading)
         if replica.commit_index > self.checked_commit:
-            self.checker.committed(self.log, self.checked_commit + 1, replica.commit_index)
+            self.checker.committed(
+                self.log,
+                self.checked_commit + 1,
+                replica.commit_index,
+                leader_term=replica.term if replica.role == LEADER else 0,
+            )
             self.checked_commit = replica.commit_index
         for outgoing in effects.messages:
+            self.checker.announced(self.number, outgoing.to, outgoing.message)
             self.network.send(self.number, outgoing.to, outgoing.message)
         if effects.write is not None:
             self._write(effects.write)
@@ -282,6 +293,7 @@ class SimNode:
         watermark, self.next_watermark = self.next_watermark, None
         self.checker.write_taken(self.number, write)
         self.works.append(LogWork(write.write_id, write.hard_state, write.log, watermark))
+        self._meet_fate(self.when_writing)
         if not self.writing:
             self._start_writing()
 
@@ -308,6 +320,11 @@ class SimNode:
             if work.watermark is not None:
                 self.durable_watermark = work.watermark
         self.pump()
+
+    def _meet_fate(self, fates: List[Callable[[], None]]) -> None:
+        """The nemesis waits for a moment that matters: now, or a little later."""
+        if fates:
+            self.world.after(self.rng.below(self.flush_us_min + self.flush_us_spread), fates.pop())
 
     # -- what clients ask -----------------------------------------------------------------------
 
