@@ -17,6 +17,8 @@ from storage_core.log.format import Extent
 _EXTENT = struct.Struct("<QIIQ")
 EXTENT_BYTES = _EXTENT.size
 assert EXTENT_BYTES == 24, EXTENT_BYTES
+_LENGTH = struct.Struct("<12xI8x")
+assert _LENGTH.size == EXTENT_BYTES, _LENGTH.size
 
 pack = _EXTENT.pack
 
@@ -73,14 +75,18 @@ def replaced(packed: bytes, places: List[int], new: bytes) -> bytes:
 def pieces(packed: bytes, skip: int, length: int) -> Tuple[List[Piece], int]:
     """What covers `length` bytes from `skip` on in this run, and how many bytes are still due."""
     found: List[Piece] = []
-    for extent in map(Extent._make, _EXTENT.iter_unpack(packed)):
-        if skip >= extent.length:
-            skip -= extent.length
-            continue
+    at = 0
+    # Only lengths until the first extent that is wanted: it may be the 2,000th.
+    for (extent_length,) in _LENGTH.iter_unpack(packed):
+        if skip < extent_length:
+            break
+        skip -= extent_length
+        at += EXTENT_BYTES
+    while length and at < len(packed):
+        extent = Extent._make(_EXTENT.unpack_from(packed, at))
         taken = min(length, extent.length - skip)
         found.append(Piece(extent, skip, taken))
         length -= taken
-        if not length:
-            break
+        at += EXTENT_BYTES
         skip = 0
     return found, length
