@@ -53,16 +53,16 @@ def verdict_of(picture: Picture) -> Verdict:
         state="ok" if agreeing == total else "warning",
         sentence=(
             f"node-{agreement.leader} leads in term {agreement.term}; "
-            f"{agreeing} of {plural(total, 'node')} agree, {_lag(agreement)}"
+            f"{agreeing} of {plural(total, 'node')} agree"
         ),
-        context=context,
+        context=f"{_lag(agreement)} · {context}",
     )
 
 
 def _lag(agreement: Agreement) -> str:
     commit = max(node.commit_index for node in agreement.answering)
     lag = max(commit - node.applied_index for node in agreement.answering)
-    return f"{plural(lag, 'entry', 'entries')} behind at most" if lag > 0 else "none is behind"
+    return f"At most {plural(lag, 'entry', 'entries')} behind" if lag > 0 else "None is behind"
 
 
 def pair_rows(picture: Picture) -> Sequence[PairRow]:
