@@ -78,7 +78,7 @@ def main(arguments: Sequence[str]) -> None:
         for name, data, part, connections in (
             ("GET 4 KiB c=1", request("GET", "/box/hot"), count, 1),
             ("GET 4 KiB c=16", request("GET", "/box/hot"), count, 16),
-            ("HEAD c=1", request("GET", "/box/hot?comp=metadata"), count, 1),
+            ("metadata c=1", request("GET", "/box/hot?comp=metadata"), count, 1),
             ("PUT 4 KiB c=1", put_blob("/box/w", BODY), count, 1),
             ("PUT 4 KiB c=16", put_blob("/box/w", BODY), count, 16),
             ("PUT 256 KiB c=1", put_blob("/box/w", BODY * 64), count // 10, 1),
