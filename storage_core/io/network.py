@@ -6,7 +6,8 @@ non-blocking socket. `send` hands buffers to the kernel in the same call if it t
 the rest until it does, and refuses when too much waits.
 
 A frame is a little-endian u32 length and that many bytes. What always holds: a frame is delivered
-whole or not at all; an exception out of `on_frame` closes this connection and no other.
+whole or not at all; an exception out of `on_frame` closes this connection and no other, but for
+those that say that this node is wrong: they reach the loop, which stops the node.
 """
 
 from __future__ import annotations
@@ -18,7 +19,7 @@ import struct
 from collections import deque
 from collections.abc import Callable, Sequence
 
-from storage_core.errors import StoreError
+from storage_core.errors import CorruptLog, FatalDisk
 
 FRAME_BYTES_MAX = 64 * 1024 * 1024
 BUFFERS_PER_CALL_MAX = 1024
@@ -168,8 +169,10 @@ class FrameSocket:
                 self._on_frame(view[start : start + size])
                 if self._closed:
                     return False
-        except (ValueError, struct.error, StoreError):
-            log.exception("peer frame could not be decoded")
+        except (AssertionError, CorruptLog, FatalDisk):
+            raise
+        except Exception:
+            log.exception("peer frame could not be taken")
             self.close()
             return False
         finally:
