@@ -96,21 +96,32 @@ def encode(message: BulkMessage) -> list[Buffer]:
 
 
 def decode(frame: memoryview) -> BulkMessage:
-    """The message of a frame without its length. Raises ValueError or struct.error."""
+    """The message of a frame without its length. Raises ValueError: it is cut, padded or none."""
+    try:
+        return _decode(frame)
+    except (IndexError, struct.error) as error:
+        raise ValueError(f"no bulk message in {len(frame)} bytes: {error}") from None
+
+
+def _decode(frame: memoryview) -> BulkMessage:
     kind = frame[0]
     if kind == SUBMIT:
         _, request_id, entry_kind, op_id, body_crc, meta_len = _SUBMIT.unpack_from(frame)
         start = _SUBMIT.size
+        if start + meta_len > len(frame):
+            raise ValueError(f"a command of {meta_len} bytes in a frame of {len(frame)}")
         meta = bytes(frame[start : start + meta_len])
         body = bytes(frame[start + meta_len :])
         return Submit(request_id, entry_kind, op_id, meta, body, body_crc)
     if kind == REPLY:
         return _decode_reply(frame)
     if kind == STAGES_ASK:
-        _, request_id, index = _ASK.unpack_from(frame)
+        _, request_id, index = _ASK.unpack(frame)
         return StagesAsk(request_id, index)
     if kind == STAGES_REPLY:
         _, request_id, count = _STAGES.unpack_from(frame)
+        if len(frame) != _STAGES.size + count * _STAGE.size:
+            raise ValueError(f"{count} stages in a frame of {len(frame)} bytes")
         offsets = range(_STAGES.size, _STAGES.size + count * _STAGE.size, _STAGE.size)
         stages = tuple(RemoteStage(*_STAGE.unpack_from(frame, offset)) for offset in offsets)
         return StagesReply(request_id, stages)
@@ -119,9 +130,11 @@ def decode(frame: memoryview) -> BulkMessage:
 
 def _decode_reply(frame: memoryview) -> Reply:
     _, request_id, status, index, term, time_ms, code_len, etag_len = _REPLY.unpack_from(frame)
-    if status != DONE:
+    if status in (NOT_LEADER, OVERLOADED):
         return Reply(request_id, status, None)
     text = bytes(frame[_REPLY.size :])
+    if status != DONE or code_len + etag_len > len(text):
+        raise ValueError(f"a reply of status {status} in a frame of {len(frame)} bytes")
     code = text[:code_len].decode()
     etag = text[code_len : code_len + etag_len].decode()
     outcome = Outcome(code, index, term, etag, time_ms, text[code_len + etag_len :])
