@@ -25,7 +25,7 @@ from typing import TYPE_CHECKING, NoReturn
 
 from storage_core import bulk
 from storage_core.barriers import Barriers
-from storage_core.errors import FatalDisk
+from storage_core.errors import CorruptLog, FatalDisk
 from storage_core.io.checksum import crc64
 from storage_core.log.format import HEADER_BYTES
 from storage_core.log.writer import LogThread, LogWork, LogWriter, WriteDone
@@ -34,12 +34,12 @@ from storage_core.pending import Origin, Pending, Submission
 from storage_core.raft import wire
 from storage_core.raft.messages import COMMAND, Append, AppendReply, Outgoing
 from storage_core.raft.ready import LEADER
-from storage_core.stages import BatchBook, BatchTimes
+from storage_core.stages import BatchBook, BatchTimes, FollowerTimes, StageQuestions
 
 if TYPE_CHECKING:
     from storage_core.cache.bodies import BodyCache
     from storage_core.core import Applied, Core, Effects, Write
-    from storage_core.frontend.port import RemoteStage
+    from storage_core.log.entries import LogWrite
     from storage_core.log.slots import Watermark
     from storage_core.peers import Peers
     from storage_core.status import RecentTimes
@@ -51,7 +51,6 @@ INLINE_FLUSH_NS_MAX = 400_000
 INLINE_PENDING_MAX = 2
 PUMPS_PER_TICK_MAX = 16
 DISK_FAILED_EXIT = 70
-STAGES_S_MAX = 1.2
 log = logging.getLogger(__name__)
 
 
@@ -87,16 +86,21 @@ class Engine:
         self.pending = Pending(loop, self)
         self.barriers = Barriers(loop)
         self.book = BatchBook(node, loop)
-        self._tasks: set[asyncio.Task[None]] = set()
+        self.stages = StageQuestions(
+            loop,
+            book=self.book,
+            others=tuple(core.replica.progress),
+            leads=lambda: self.leader() == self.node,
+            ask=self._ask_leader,
+            tell=self.bulk_send,
+        )
         self._batches: dict[int, BatchTimes] = {}
-        self._stages_asked: dict[int, asyncio.Future[tuple[RemoteStage, ...]]] = {}
-        self._last_stages_id = 0
         self._pump_scheduled = False
+        self._flushed_here = False  # in this very pump
         self._ticks = 0
         self.reads_since_flush = 0
         self._flush_ns_mean = 150_000.0
-        self._received_ns = self._checked_ns = 0
-        self._peer_stages: tuple[int, ...] = ()
+        self._as_follower = FollowerTimes()
         self._known_leader: tuple[int | None, int] = (None, 0)
         self._stopped = False
 
@@ -110,7 +114,9 @@ class Engine:
         self._loop.call_later(TICK_S, self._tick)
 
     def stop(self) -> None:
+        """Finish what the disk was given and do nothing more; who still waits is not answered."""
         self._stopped = True
+        self._writer.close()
 
     def _tick(self) -> None:
         if self._stopped:
@@ -131,30 +137,44 @@ class Engine:
             self._loop.call_soon(self._pump)
 
     def _pump(self) -> None:
-        self._pump_scheduled = False
+        self._pump_scheduled = self._flushed_here = False
+        if self._stopped:
+            return
+        try:
+            self._do_all()
+        except (AssertionError, CorruptLog, FatalDisk):
+            raise
+        except Exception as error:
+            # Effects that were taken and not obeyed are lost: the core would wait for ever.
+            raise AssertionError("the core was not obeyed") from error
+
+    def _do_all(self) -> None:
         now_us = monotonic_ns() // 1000
         context = self.barriers.next_context(now_us)
         if context is not None:
             self.core.read(context, now_us)
         for _ in range(PUMPS_PER_TICK_MAX):
             effects = self.core.take(monotonic_ns() // 1000)
-            self._obey(effects)
-            if not effects.more:
+            flushed = self._obey(effects)
+            # A flush right here lets go what waited for it; nothing else would wake us for that.
+            if not (effects.more or flushed):
                 return
         self.wake()
 
-    def _obey(self, effects: Effects) -> None:
+    def _obey(self, effects: Effects) -> bool:
+        """True if a write was flushed in passing."""
         now_ns = monotonic_ns()
+        if effects.lost_leadership:
+            self.book.forget_after(self.core.replica.commit_index)
         if effects.messages:
             self._send(effects.messages)
-        if effects.write is not None:
-            self._write(effects.write, now_ns)
+        flushed = effects.write is not None and self._write(effects.write, now_ns)
         for item in effects.applied:
             if item.entry.kind == COMMAND and item.entry.body:
                 self._remember(item)
         now_us = now_ns // 1000
         for ticket, outcome in effects.settled:
-            self.pending.settled(ticket, outcome, self._times_of(outcome.index, now_ns))
+            self.pending.settled(ticket, outcome, self.book.committed(outcome.index, now_ns))
         for ticket, outcome_known in effects.lost:
             self.pending.lost(ticket, outcome_known, now_us)
         for context in effects.reads_ready:
@@ -165,6 +185,7 @@ class Engine:
         known = (replica.leader, replica.term)
         if known != self._known_leader:
             self._leader_changed(known, now_us)
+        return flushed
 
     def _leader_changed(self, known: tuple[int | None, int], now_us: int) -> None:
         was_here = self._known_leader[0] == self.node
@@ -180,15 +201,10 @@ class Engine:
         offset = item.position.offset + HEADER_BYTES + len(entry.meta)
         self._cache.put(item.position.segment_seq, offset, entry.body)
 
-    def _times_of(self, index: int, now_ns: int) -> BatchTimes | None:
-        batch = self.book.find(index)
-        if batch is not None and batch.committed_ns == 0:
-            batch.committed_ns = now_ns
-        return batch
-
     # -- writes to disk ---------------------------------------------------------------------
 
-    def _write(self, write: Write, now_ns: int) -> None:
+    def _write(self, write: Write, now_ns: int) -> bool:
+        """True if it is on disk already."""
         if write.log is not None and self.core.replica.role == LEADER and write.log.record_count:
             batch = BatchTimes(
                 batch_id=write.write_id,
@@ -202,7 +218,8 @@ class Engine:
         if watermark is not None:
             self._watermarks[write.write_id] = watermark
         work = LogWork(write.write_id, write.hard_state, write.log, watermark)
-        if self._may_flush_here(write):
+        self._flushed_here = self._may_flush_here(write)
+        if self._flushed_here:
             try:
                 self._flushed(self._writer.write_inline(work))
             except FatalDisk as error:
@@ -210,12 +227,14 @@ class Engine:
         else:
             self._writer.submit(work)
         self.reads_since_flush = 0
+        return self._flushed_here
 
     def _may_flush_here(self, write: Write) -> bool:
         return (
             self._writer.is_idle
+            and not self._flushed_here
             and self.core.writes_in_flight == 1
-            and (write.log is None or write.log.body_bytes <= INLINE_BYTES_MAX)
+            and (write.log is None or _is_quick(write.log))
             and self._flush_ns_mean < INLINE_FLUSH_NS_MAX
             and self.reads_since_flush <= INLINE_PENDING_MAX
             and self.pending.local_count <= INLINE_PENDING_MAX
@@ -234,14 +253,8 @@ class Engine:
         if batch is not None:
             batch.append_start_ns = done.append_start_ns
             batch.appended_ns, batch.flushed_ns = done.appended_ns, done.flushed_ns
-        elif self._received_ns:
-            self._peer_stages = (
-                max(0, done.append_start_ns - self._checked_ns) // 1000,
-                (self._checked_ns - self._received_ns) // 1000,
-                (done.appended_ns - done.append_start_ns) // 1000,
-                flush_ns // 1000,
-            )
-            self._received_ns = 0
+        else:
+            self._as_follower.flushed(done)
         self.core.write_flushed(done.write_id)
         watermark = self._watermarks.pop(done.write_id, None)
         if watermark is not None:
@@ -256,7 +269,7 @@ class Engine:
         for outgoing in messages:
             message = outgoing.message
             if type(message) is AppendReply and message.success:
-                message = message._replace(stages=self._peer_stages)
+                message = message._replace(stages=self._as_follower.last_us)
             frames.setdefault(outgoing.to, []).extend(wire.encode(message))
         for peer, buffers in frames.items():
             sock = self.peers.socket_of(LOG, peer) if self.peers else None
@@ -269,21 +282,27 @@ class Engine:
             self._on_bulk(peer, bulk.decode(frame), now_ns // 1000)
             return
         message = wire.decode(frame)
+        if message.sender != peer:
+            raise ValueError(f"node {peer} speaks as node {message.sender}")
         if type(message) is Append and message.entries:
             self._verify(message, now_ns)
         if type(message) is AppendReply:
             if message.success and message.stages:
                 self.book.acknowledged(peer, message.match_index, message.stages, now_ns)
-        self.core.receive(message, monotonic_ns() // 1000)
+        try:
+            self.core.receive(message, monotonic_ns() // 1000)
+        except Exception as error:
+            # Half a step was taken: this node is wrong, not the wire.
+            raise AssertionError(f"{type(message).__name__} was not understood") from error
         self.wake()
 
-    def _verify(self, message: Append, now_ns: int) -> None:
+    def _verify(self, message: Append, received_ns: int) -> None:
         """A body that the wire damaged must not become a record. ValueError closes the wire."""
+        decoded_ns = monotonic_ns()
         for entry in message.entries:
             if crc64(entry.body) != entry.body_crc:
                 raise ValueError(f"body of entry {entry.index} arrived damaged")
-        if not self._received_ns:
-            self._received_ns, self._checked_ns = now_ns, monotonic_ns()
+        self._as_follower.received(received_ns, decoded_ns, monotonic_ns())
 
     def _on_bulk(self, peer: int, message: bulk.BulkMessage, now_us: int) -> None:
         if isinstance(message, bulk.Submit):
@@ -291,13 +310,9 @@ class Engine:
         elif isinstance(message, bulk.Reply):
             self.pending.replied(message, now_us)
         elif isinstance(message, bulk.StagesAsk):
-            task = self._loop.create_task(self._tell_stages(peer, message))
-            self._tasks.add(task)
-            task.add_done_callback(self._tasks.discard)
+            self.stages.asked(peer, message)
         else:
-            waiter = self._stages_asked.pop(message.request_id, None)
-            if waiter is not None and not waiter.done():
-                waiter.set_result(message.stages)
+            self.stages.answered(message)
 
     def _on_open(self, kind: int, peer: int) -> None:
         now_us = monotonic_ns() // 1000
@@ -361,32 +376,18 @@ class Engine:
             now_us,
         )
 
-    def disk_failed(self, error: BaseException) -> NoReturn:
-        """See `die_of_disk`."""
-        die_of_disk(error)
-
-    # -- stage times ------------------------------------------------------------------------
-
-    async def stages_of(self, index: int) -> Sequence[RemoteStage]:
-        """From our own book, or from the leader's."""
-        others = [peer for peer in self.core.replica.progress if peer != self.node]
-        if self.book.find(index) is not None or self.leader() == self.node:
-            return await self.book.stages_of(index, others)
+    def _ask_leader(self, ask: bulk.StagesAsk) -> bool:
         leader = self.leader()
-        self._last_stages_id += 1
-        ask = bulk.StagesAsk(self._last_stages_id, index)
-        if leader is None or not self.bulk_send(leader, ask):
-            return ()
-        waiter: asyncio.Future[tuple[RemoteStage, ...]] = self._loop.create_future()
-        self._stages_asked[ask.request_id] = waiter
-        await asyncio.wait([waiter], timeout=STAGES_S_MAX)
-        self._stages_asked.pop(ask.request_id, None)
-        return waiter.result() if waiter.done() else ()
+        return leader is not None and leader != self.node and self.bulk_send(leader, ask)
 
-    async def _tell_stages(self, peer: int, ask: bulk.StagesAsk) -> None:
-        others = [other for other in self.core.replica.progress if other != self.node]
-        stages = await self.book.stages_of(ask.index, others)
-        self.bulk_send(peer, bulk.StagesReply(ask.request_id, tuple(stages)))
+
+def _is_quick(write: LogWrite) -> bool:
+    """Neither long nor the first of a segment, whose file must be renamed into place."""
+    return (
+        write.body_bytes <= INLINE_BYTES_MAX
+        and len(write.writes) == 1
+        and write.writes[0].offset > 0
+    )
 
 
 def die_of_disk(error: BaseException) -> NoReturn:

@@ -13,14 +13,20 @@ from __future__ import annotations
 
 import asyncio
 from bisect import bisect_left
-from collections.abc import Sequence
+from collections.abc import Callable, Sequence
+from itertools import pairwise
 
+from storage_core import bulk
 from storage_core.frontend.port import RemoteStage
+from storage_core.io.tasks import spawn
+from storage_core.log.writer import WriteDone
 from telemetry import names
 
 BATCHES_MAX = 4096
 """About ten seconds at full load."""
 LATE_S_MAX = 1.0
+ASK_S_MAX = 1.2
+"""A leader waits for its followers before it tells another node."""
 PEER_STAGES = (names.PEER_RECEIVE, names.PEER_CHECK, names.PEER_APPEND, names.PEER_FLUSH)
 
 
@@ -71,12 +77,25 @@ class BatchBook:
             del self._batches[:BATCHES_MAX]
             del self._last_indexes[:BATCHES_MAX]
 
+    def forget_after(self, index: int) -> None:
+        """Leadership is gone: what was not committed by now may be replaced by another leader."""
+        while self._last_indexes and self._last_indexes[-1] > index:
+            self._last_indexes.pop()
+            self._batches.pop()
+
     def find(self, index: int) -> BatchTimes | None:
         """The batch that holds `index`, if it's still known."""
         at = bisect_left(self._last_indexes, index)
         if at == len(self._batches) or self._batches[at].first_index > index:
             return None
         return self._batches[at]
+
+    def committed(self, index: int, now_ns: int) -> BatchTimes | None:
+        """The batch of `index`, which is applied now."""
+        batch = self.find(index)
+        if batch is not None and batch.committed_ns == 0:
+            batch.committed_ns = now_ns
+        return batch
 
     def acknowledged(
         self, node: int, match_index: int, stages: tuple[int, ...], at_ns: int
@@ -128,3 +147,88 @@ class BatchBook:
                 found.append(RemoteStage(peer, stage, start_ns, end_ns, batch_id))
                 start_ns = end_ns
         return found
+
+
+class FollowerTimes:
+    """How long this node took, as a follower, over its last write: what it tells its leader."""
+
+    __slots__ = ("_arrival_ns", "last_us")
+
+    def __init__(self) -> None:
+        self.last_us: tuple[int, ...] = ()
+        self._arrival_ns: tuple[int, int, int] | None = None
+
+    def received(self, received_ns: int, decoded_ns: int, checked_ns: int) -> None:
+        """Entries came and are sound. Of those that share a write, the first count."""
+        if self._arrival_ns is None:
+            self._arrival_ns = (received_ns, decoded_ns, checked_ns)
+
+    def flushed(self, done: WriteDone) -> None:
+        """They are on disk: received, checked, written (and waited before), flushed."""
+        if self._arrival_ns is not None and done.append_start_ns >= self._arrival_ns[-1]:
+            times_ns = (*self._arrival_ns, done.appended_ns, done.flushed_ns)
+            self.last_us = tuple(
+                max(0, end_ns - start_ns) // 1000 for start_ns, end_ns in pairwise(times_ns)
+            )
+            self._arrival_ns = None
+
+
+class StageQuestions:
+    """Asks whoever led a write for its stages, and answers other nodes that ask."""
+
+    def __init__(
+        self,
+        loop: asyncio.AbstractEventLoop,
+        *,
+        book: BatchBook,
+        others: Sequence[int],
+        leads: Callable[[], bool],
+        ask: Callable[[bulk.StagesAsk], bool],
+        tell: Callable[[int, bulk.StagesReply], object],
+    ) -> None:
+        """`ask` sends to the leader, False if it can't; `tell` sends an answer to a node."""
+        self._loop = loop
+        self._book = book
+        self._others = others
+        self._leads = leads
+        self._ask = ask
+        self._tell = tell
+        self._asked: dict[int, asyncio.Future[tuple[RemoteStage, ...]]] = {}
+        self._last_id = 0
+        self._tasks: set[asyncio.Task[None]] = set()
+
+    @property
+    def open_count(self) -> int:
+        """Questions of ours that wait for an answer."""
+        return len(self._asked)
+
+    async def stages_of(self, index: int) -> Sequence[RemoteStage]:
+        """From our own book, or from the leader's."""
+        if self._leads() or self._book.find(index) is not None:
+            return await self._book.stages_of(index, self._others)
+        self._last_id += 1
+        request_id = self._last_id
+        if not self._ask(bulk.StagesAsk(request_id, index)):
+            return ()
+        waiter: asyncio.Future[tuple[RemoteStage, ...]] = self._loop.create_future()
+        self._asked[request_id] = waiter
+        try:
+            await asyncio.wait([waiter], timeout=ASK_S_MAX)
+        finally:
+            # Who asked us may have lost patience first, which is a cancellation here.
+            del self._asked[request_id]
+        return waiter.result() if waiter.done() else ()
+
+    def answered(self, reply: bulk.StagesReply) -> None:
+        """The leader's answer; nobody may wait for it any more."""
+        waiter = self._asked.get(reply.request_id)
+        if waiter is not None and not waiter.done():
+            waiter.set_result(reply.stages)
+
+    def asked(self, node: int, ask: bulk.StagesAsk) -> None:
+        """Another node asks about a write that we led."""
+        spawn(self._loop, self._tasks, self._answer(node, ask))
+
+    async def _answer(self, node: int, ask: bulk.StagesAsk) -> None:
+        stages = await self._book.stages_of(ask.index, self._others)
+        self._tell(node, bulk.StagesReply(ask.request_id, tuple(stages)))

@@ -159,7 +159,7 @@ class NodeStore:
         return body
 
     async def replication_stages(self, index: int) -> Sequence[RemoteStage]:
-        return await self._engine.stages_of(index)
+        return await self._engine.stages.stages_of(index)
 
     def upload_id(self) -> bytes:
         return secrets.token_bytes(16)
