@@ -29,6 +29,9 @@ if TYPE_CHECKING:
 
 PARKED_US_MAX = 5_000_000
 """A stock SDK waits longer after an error than this; see ARCHITECTURE, "Parking"."""
+RESENT_US_MAX = 5_000_000
+"""The catalog remembers the last 65,536 operations: 13,000 a second for this long. What may have
+happened is not sent again later than this after it was first submitted."""
 PARKED_COUNT_MAX = 8192
 """Submissions that wait for a leader at one time; one more is refused at once."""
 
@@ -66,6 +69,7 @@ class Submission:
         "origin",
         "parked_us",
         "sent_to",
+        "submitted_us",
     )
 
     def __init__(
@@ -91,6 +95,7 @@ class Submission:
         self.on_done = on_done
         self.origin = origin
         self.parked_us = 0
+        self.submitted_us = 0
         self.sent_to = -1
         self.may_have_happened = False
 
@@ -117,6 +122,12 @@ class Pending:
 
     def submit(self, submission: Submission, now_us: int) -> None:
         """Route it to the leader, or park it."""
+        if submission.origin is None:
+            if submission.submitted_us == 0:
+                submission.submitted_us = now_us
+            if self._is_too_late(submission, now_us):
+                self._give_up(submission, "no time left")
+                return
         leader = self._leadership.leader()
         if leader == self._leadership.node:
             try:
@@ -124,7 +135,7 @@ class Pending:
             except NotLeader:
                 self._park(submission, now_us)
             except Overloaded as error:
-                self._finish(submission, error)
+                self._refused(submission, error, now_us)
             return
         if submission.origin is not None:
             # Never forwarded twice: its origin knows as well as we do whom to ask.
@@ -137,7 +148,7 @@ class Pending:
         """The entry of `ticket` was applied here."""
         submission = self._by_ticket.pop(ticket)
         clock = submission.clock
-        if clock is not None and times is not None:
+        if clock is not None and times is not None and submission.on_done is not None:
             clock.stamp_at(names.QUEUE, times.taken_ns)
             clock.stamp_at(names.APPEND, times.appended_ns)
             clock.stamp_at(names.FLUSH, times.flushed_ns)
@@ -149,10 +160,7 @@ class Pending:
         """Leadership went while `ticket` was under way; `outcome` is "none" or "unknown"."""
         submission = self._by_ticket.pop(ticket)
         submission.may_have_happened |= outcome == "unknown"
-        if submission.origin is not None:
-            self._reply(submission.origin, bulk.NOT_LEADER, None)
-        else:
-            self._park(submission, now_us)
+        self._park(submission, now_us)
 
     def replied(self, reply: bulk.Reply, now_us: int) -> None:
         """The node that we forwarded to has answered; late answers mean nothing any more."""
@@ -165,7 +173,7 @@ class Pending:
             assert reply.outcome is not None
             self._finish(submission, reply.outcome)
         elif reply.status == bulk.OVERLOADED:
-            self._finish(submission, Overloaded("the leader's queue is full"))
+            self._refused(submission, Overloaded("the leader's queue is full"), now_us)
         else:
             submission.may_have_happened = True
             self._park(submission, now_us)
@@ -233,10 +241,25 @@ class Pending:
         self._forwarded[self._last_request_id] = submission
         return True
 
+    def _is_too_late(self, submission: Submission, now_us: int) -> bool:
+        resent = submission.may_have_happened
+        return now_us > submission.deadline_us or (
+            resent and now_us - submission.submitted_us > RESENT_US_MAX
+        )
+
+    def _refused(self, submission: Submission, error: Overloaded, now_us: int) -> None:
+        """Overloaded says that nothing happened; of what was sent before, that isn't known."""
+        if submission.may_have_happened:
+            self._park(submission, now_us)
+        else:
+            self._finish(submission, error)
+
     def _park(self, submission: Submission, now_us: int) -> None:
         if submission.origin is not None:
             self._reply(submission.origin, bulk.NOT_LEADER, None)
             return
+        if submission.on_done is None:
+            return  # its client has been told that nobody knows
         if submission.parked_us == 0:
             submission.parked_us = now_us
         if len(self._parked) >= PARKED_COUNT_MAX:
