@@ -24,10 +24,13 @@ from collections.abc import Callable, Coroutine
 from typing import NamedTuple
 
 from storage_core.io.network import FrameSocket
+from storage_core.io.tasks import spawn
 
 LOG, BULK = 0, 1
 HANDSHAKE_S_MAX = 2.0
 REDIAL_S = 0.1
+HANDSHAKES_MAX = 64
+"""Strangers that may be at the door at one time; a cluster's peers need a few."""
 LOG_QUEUED_BYTES_MAX = 16 * 1024 * 1024
 BULK_QUEUED_BYTES_MAX = 64 * 1024 * 1024
 _MAGIC = b"HFP1"
@@ -95,6 +98,8 @@ class Peers:
         self._watched: dict[int, tuple[Process, int]] = {}
         self._tasks: set[asyncio.Task[None]] = set()
         self._listener: socket.socket | None = None
+        self._welcoming_count = 0
+        self._closed = False
 
     def start(self, listener: socket.socket) -> None:
         """Accept on `listener` and dial every peer with a higher number."""
@@ -108,6 +113,7 @@ class Peers:
 
     def close(self) -> None:
         """Close everything; no event follows."""
+        self._closed = True
         for task in self._tasks:
             task.cancel()
         for sock in list(self._sockets.values()):
@@ -127,13 +133,21 @@ class Peers:
         return (LOG, peer) in self._sockets
 
     def _spawn(self, work: Coroutine[None, None, None]) -> None:
-        task = self._loop.create_task(work)
-        self._tasks.add(task)
-        task.add_done_callback(self._tasks.discard)
+        spawn(self._loop, self._tasks, work)
 
     async def _accept_all(self, listener: socket.socket) -> None:
         while True:
-            sock, _ = await self._loop.sock_accept(listener)
+            try:
+                sock, _ = await self._loop.sock_accept(listener)
+            except OSError as error:
+                # No descriptor is free, say: it will pass, and peers must get in then.
+                log.warning("peer not accepted", extra={"reason": str(error)})
+                await asyncio.sleep(REDIAL_S)
+                continue
+            if self._welcoming_count >= HANDSHAKES_MAX:
+                sock.close()
+                continue
+            self._welcoming_count += 1
             self._spawn(self._welcome(sock))
 
     async def _welcome(self, sock: socket.socket) -> None:
@@ -144,26 +158,38 @@ class Peers:
             log.warning("peer connection refused", extra={"reason": str(error)})
             sock.close()
             return
+        except asyncio.CancelledError:
+            sock.close()
+            raise
+        finally:
+            self._welcoming_count -= 1
         self._adopt(kind, process, sock)
 
     async def _keep_dialling(self, kind: int, peer: int) -> None:
         while True:
-            sock = socket.socket(socket.AF_INET, socket.SOCK_STREAM)
-            sock.setblocking(False)
             closed = asyncio.Event()
             try:
-                async with asyncio.timeout(HANDSHAKE_S_MAX):
-                    await self._loop.sock_connect(sock, self._addresses[peer])
-                    _, process = await self._shake_hands(sock, kind)
-                if process.node != peer:
-                    raise ValueError(f"node {process.node} answers at node {peer}'s address")
+                sock, process = await self._dial(kind, peer)
             except (OSError, TimeoutError, ValueError) as error:
-                sock.close()
                 log.debug("peer not reached", extra={"peer": peer, "reason": str(error)})
             else:
                 self._adopt(kind, process, sock, closed.set)
                 await closed.wait()
             await asyncio.sleep(REDIAL_S)
+
+    async def _dial(self, kind: int, peer: int) -> tuple[socket.socket, Process]:
+        sock = socket.socket(socket.AF_INET, socket.SOCK_STREAM)
+        try:
+            sock.setblocking(False)
+            async with asyncio.timeout(HANDSHAKE_S_MAX):
+                await self._loop.sock_connect(sock, self._addresses[peer])
+                _, process = await self._shake_hands(sock, kind)
+            if process.node != peer:
+                raise ValueError(f"node {process.node} answers at node {peer}'s address")
+        except BaseException:
+            sock.close()
+            raise
+        return sock, process
 
     async def _shake_hands(self, sock: socket.socket, kind: int | None) -> tuple[int, Process]:
         """Exchange hellos, then proofs over both. The dialler speaks first and names the kind."""
@@ -222,7 +248,8 @@ class Peers:
         def closed() -> None:
             if self._sockets.get((kind, peer)) is frame_socket:
                 del self._sockets[kind, peer]
-                self._events.on_closed(kind, peer)
+                if not self._closed:
+                    self._events.on_closed(kind, peer)
             if on_gone is not None:
                 on_gone()
 
