@@ -11,6 +11,7 @@ Read next: `log.recovery` for what is cut and what never is; `node` for who call
 from __future__ import annotations
 
 import json
+import logging
 import random
 from pathlib import Path
 from time import monotonic_ns, time_ns
@@ -33,6 +34,7 @@ from storage_core.raft.replica import Replica
 from telemetry.config import Settings
 
 READY_SEGMENTS = 1
+log = logging.getLogger(__name__)
 
 
 class Cluster(NamedTuple):
@@ -49,7 +51,7 @@ class Opened(NamedTuple):
     disk: RealDisk
     home: Home
     pool: SegmentPool
-    index: RocksIndex
+    index: RocksIndex  # type: ignore[assignment]  # hides tuple.index, which nobody calls
     catalog: Catalog
     core: Core
     writer: LogWriter
@@ -62,8 +64,13 @@ def read_cluster(home: Path) -> Cluster:
     return Cluster(identity, int(data["nodes"]))
 
 
-def open_node(settings: Settings, node: int, cluster: Cluster) -> Opened:
-    """Recover node `node` under `settings.home`. Raises HomeRefused, CorruptLog, FatalDisk."""
+def open_node(
+    settings: Settings, node: int, cluster: Cluster, *, segment_bytes: int = SEGMENT_BYTES
+) -> Opened:
+    """Recover node `node` under `settings.home`. Raises HomeRefused, CorruptLog, FatalDisk.
+
+    `segment_bytes` is that of a new directory; an old one keeps its own.
+    """
     root = settings.home / "data" / f"node-{node}"
     lock = HomeLock(root)
     disk = RealDisk(root)
@@ -72,7 +79,7 @@ def open_node(settings: Settings, node: int, cluster: Cluster) -> Opened:
         disk,
         owner=owner,
         crc64=crc64,
-        segment_bytes=SEGMENT_BYTES,
+        segment_bytes=segment_bytes,
         created_ms=time_ns() // 1_000_000,
     )
     pool = SegmentPool(disk, segment_bytes=home.meta.segment_bytes, ready_count_max=READY_SEGMENTS)
@@ -115,6 +122,12 @@ def _recover_log(home: Home, pool: SegmentPool, owner: Owner, applied_index: int
         crc64=crc64,
         segment_bytes=home.meta.segment_bytes,
     )
+    if recovered.cut is not None:
+        cut = recovered.cut
+        log.warning(
+            "the log's end was cut",
+            extra={"index": cut.index, "reason": cut.reason, "later_record": cut.follows},
+        )
     return EntryLog(
         start=recovered.table.start,
         identity=owner.identity,
