@@ -16,7 +16,7 @@ import os
 import signal
 import socket
 import sys
-from collections.abc import Mapping, Sequence
+from collections.abc import Coroutine, Mapping, Sequence
 from time import monotonic_ns
 from typing import Any
 
@@ -33,6 +33,7 @@ from storage_core.fleet.beats import BeatSender
 from storage_core.front_listener import FrontListener
 from storage_core.frontend.front import FrontEnd
 from storage_core.io.checksum import crc64
+from storage_core.io.tasks import spawn
 from storage_core.log.home import HomeRefused
 from storage_core.log.reader import BodyReader
 from storage_core.peers import Peers, this_process
@@ -74,6 +75,7 @@ class Node:
         self._follows = asyncio.Event()
         self._has_account = False
         self._stopped = False
+        self._tasks: set[asyncio.Task[None]] = set()
         metrics = telemetry.metrics
         flush_times = RecentTimes(metrics.histogram(names.FLUSH_DURATION))
         cache = BodyCache()
@@ -135,15 +137,10 @@ class Node:
             factory, HOST, self._settings.own_port(self._node), backlog=1024
         )
         self._open_front_door()
-        upkeep = self._loop.create_task(self._upkeep.run())
-        account = self._loop.create_task(self._make_first_account())
+        upkeep = spawn(self._loop, self._tasks, self._watched(self._upkeep.run()))
+        account = spawn(self._loop, self._tasks, self._watched(self._make_first_account()))
         log.info("node serves", extra={"node": self._node})
-        await asyncio.wait(
-            [upkeep, self._loop.create_task(self._stopping.wait())],
-            return_when=asyncio.FIRST_COMPLETED,
-        )
-        if upkeep.done():
-            upkeep.result()
+        await self._stopping.wait()
         upkeep.cancel()
         account.cancel()
         await self._hand_over()
@@ -154,8 +151,19 @@ class Node:
         self._admin.close()
         self._stopped = True
         self._beats.close()
+        # Its thread may be at work on the index, which nobody may close before.
+        await self._loop.run_in_executor(None, self._upkeep.close)
         self.engine.stop()
         self.peers.close()
+
+    async def _watched(self, work: Coroutine[None, None, None]) -> None:
+        """What must not fail: without it the node would go on, but not for long, or not whole."""
+        try:
+            await work
+        except (AssertionError, CorruptLog, FatalDisk):
+            raise
+        except Exception as error:
+            raise AssertionError("a part of the node ended by an error") from error
 
     async def _make_first_account(self) -> None:
         """The emulator's public account, so that `UseDevelopmentStorage=true` works as it stands.
@@ -229,7 +237,7 @@ class Node:
     def _transfer(self, body: Mapping[str, Any]) -> tuple[int, Mapping[str, Any]]:
         replica = self.engine.core.replica
         to = body.get("to")
-        if not isinstance(to, int) or to not in replica.progress:
+        if type(to) is not int or to not in replica.progress:
             return 400, {"error": "to: must be the number of another node"}
         if replica.role != LEADER:
             return 409, {"error": "not the leader", "leader": replica.leader}
@@ -265,6 +273,8 @@ async def _serve(settings: Settings, node: int) -> None:
     opened = open_node(settings, node, cluster)
     try:
         await Node(loop, settings, node, cluster, opened, telemetry).run()
+    except AssertionError as error:
+        _on_loop_error(loop, {"exception": error})
     finally:
         opened.index.flush()
         opened.index.close()
@@ -289,4 +299,7 @@ def main(argv: Sequence[str]) -> int:
     except FatalDisk as error:
         sys.stderr.write(f"node {argv[0]}: disk failed: {error}\n")
         return DISK_FAILED_EXIT
+    except AssertionError:
+        log.critical("invariant broken at the start", exc_info=True)
+        return WRONG_EXIT
     return 0
