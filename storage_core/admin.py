@@ -15,6 +15,9 @@ from typing import Any
 
 REQUEST_BYTES_MAX = 16 * 1024
 REQUEST_S_MAX = 5.0
+LINGER_S_MAX = 0.5
+"""After an answer to a request that was not read whole, so that no reset swallows it."""
+LENGTH_DIGITS_MAX = 8
 REASONS = {200: "OK", 400: "Bad Request", 401: "Unauthorized", 404: "Not Found", 409: "Conflict"}
 log = logging.getLogger(__name__)
 
@@ -48,7 +51,10 @@ class AdminServer:
                     f"Content-Length: {len(body)}\r\nConnection: close\r\n\r\n"
                 )
                 writer.write(head.encode() + body)
+                writer.write_eof()
                 await writer.drain()
+            async with asyncio.timeout(LINGER_S_MAX):
+                await _read_rest(reader)
         except (OSError, TimeoutError, asyncio.IncompleteReadError) as error:
             log.debug("admin request ended early", extra={"reason": str(error)})
         finally:
@@ -78,12 +84,20 @@ class AdminServer:
         if route is None:
             return 404, {"error": f"no {words[0]} {words[1]} here"}
         length = headers.get("content-length", "0").strip()
-        if not (length.isascii() and length.isdigit() and int(length) <= REQUEST_BYTES_MAX):
+        is_number = length.isascii() and length.isdigit() and len(length) <= LENGTH_DIGITS_MAX
+        if not is_number or int(length) > REQUEST_BYTES_MAX:
             return 400, {"error": f"body must be at most {REQUEST_BYTES_MAX} bytes"}
         try:
             parsed = json.loads(await reader.readexactly(int(length)) or b"{}")
-        except ValueError:
+        except (ValueError, RecursionError):
             return 400, {"error": "body is not JSON"}
         if not isinstance(parsed, dict):
             return 400, {"error": "body is not a JSON object"}
         return route(parsed)
+
+
+async def _read_rest(reader: asyncio.StreamReader) -> None:
+    """What the client still sends, up to a bound, until it closes."""
+    for _ in range(16):
+        if not await reader.read(REQUEST_BYTES_MAX):
+            return
