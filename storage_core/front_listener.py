@@ -50,6 +50,9 @@ class FrontListener:
     def close(self) -> None:
         """Stop accepting; connections live on."""
         self._closed = True
+        if self._sock.getsockopt(socket.SOL_SOCKET, socket.SO_ACCEPTCONN):
+            # The supervisor holds a copy, so that closing ours alone would leave the door open.
+            self._leave()
         self._stop_reading()
         self._sock.close()
 
@@ -60,7 +63,7 @@ class FrontListener:
         listens = self._sock.getsockopt(socket.SOL_SOCKET, socket.SO_ACCEPTCONN) == 1
         if listens != self._should_listen():
             if listens:
-                self._sock.shutdown(socket.SHUT_RD)
+                self._leave()
             else:
                 self._sock.listen(BACKLOG)
             listens = not listens
@@ -69,6 +72,11 @@ class FrontListener:
             self._loop.add_reader(self._sock.fileno(), self._accept)
         elif not listens:
             self._stop_reading()
+
+    def _leave(self) -> None:
+        """Shut down; clients that the kernel connected meanwhile are taken, not reset."""
+        self._accept()
+        self._sock.shutdown(socket.SHUT_RD)
 
     def _stop_reading(self) -> None:
         if self._is_reading:
