@@ -1,7 +1,8 @@
 """Small bodies kept in memory by where they lie in the log, least recently used out first.
 
 A record never changes where it lies, so an entry can't go stale while its segment lives; a
-recycled segment gets a new sequence number and with it new keys. Bounded by bytes.
+recycled segment gets a new sequence number and with it new keys. Bounded by bytes, those that
+Python needs to keep a body included: a million bodies of one byte are not a megabyte.
 """
 
 from __future__ import annotations
@@ -9,6 +10,8 @@ from __future__ import annotations
 BODY_BYTES_MAX = 64 * 1024
 """Larger ones come from the page cache at memory speed anyway."""
 CACHE_BYTES_DEFAULT = 128 * 1024 * 1024
+ENTRY_BYTES = 200
+"""A bytes object's head, its key and its place in the dict, roughly."""
 
 
 class BodyCache:
@@ -41,7 +44,7 @@ class BodyCache:
         if key in self._bodies:
             return
         self._bodies[key] = body
-        self._bytes += len(body)
+        self._bytes += len(body) + ENTRY_BYTES
         while self._bytes > self._bytes_max:
             oldest = next(iter(self._bodies))
-            self._bytes -= len(self._bodies.pop(oldest))
+            self._bytes -= len(self._bodies.pop(oldest)) + ENTRY_BYTES
