@@ -31,12 +31,14 @@ READY_S_MAX = 60.0
 POLL_S = 0.02
 NODE_COUNT = 3
 BACKLOG = 1024
+# Of the 40: own ports, peers, admin; then the front door, OTLP, queries, the console.
+PORTS_USED = (*range(3), *range(10, 13), *range(20, 23), *range(30, 34))
 
 
 def free_port_base() -> int:
     """The first of 40 neighbouring ports that nobody listens on."""
     for base in range(PORT_FIRST + (os.getpid() * 40) % 8000, PORT_LAST, 40):
-        if all(_is_free(base + offset) for offset in (*range(3), *range(10, 13), *range(20, 23))):
+        if all(_is_free(base + offset) for offset in PORTS_USED):
             return base
     raise RuntimeError("no run of free ports")
 
