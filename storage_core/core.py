@@ -322,10 +322,13 @@ class Core:
 
     def _adopt_time(self) -> None:
         """Entry time never goes back, whatever the clocks of two leaders say."""
-        last = self.log.last_index
-        if last >= self.log.first_index and last > 0:
-            entries = self.log.entries(last, last, 0)
-            self._last_time_ms = max(self._last_time_ms, entries[-1].time_ms)
+        log = self.log
+        # The last entry is our own no-op, and before it there may be others': none has a time.
+        for index in range(log.last_index, log.first_index - 1, -1):
+            time_ms = log.entries(index, index, 0)[0].time_ms
+            if time_ms:
+                self._last_time_ms = max(self._last_time_ms, time_ms)
+                return
 
     def _apply(self, settled: List[Tuple[int, Outcome]]) -> List[Applied]:
         """Apply a bounded slice of what is committed and durable here."""
