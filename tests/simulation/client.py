@@ -197,7 +197,7 @@ class Client:
         if attempt != self.attempt:
             return
         if not target.up:
-            self._elsewhere(attempt, self.rng.below(len(self.nodes)), 20_000)
+            self._elsewhere(attempt, self.rng.below(len(self.nodes)), 50_000)
             return
         target.happens(target.incarnation, self._serve, target, attempt)
 
@@ -236,7 +236,7 @@ class Client:
         if attempt != self.attempt:
             return
         if word == "lost":
-            self._elsewhere(attempt, self.rng.below(len(self.nodes)), 20_000)
+            self._elsewhere(attempt, self.rng.below(len(self.nodes)), 50_000)
             return
         self.checker.acknowledged(answer, step.op_id, floor_index=self.floor_index)
         self._answered(attempt, answer.code, answer.etag)
@@ -262,7 +262,7 @@ class Client:
         if attempt != self.attempt:
             return
         if word == "failed":
-            self._elsewhere(attempt, self.rng.below(len(self.nodes)), 20_000)
+            self._elsewhere(attempt, self.rng.below(len(self.nodes)), 50_000)
             return
         applied = node.core.applied_index
         if self.read_key is None:

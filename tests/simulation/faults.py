@@ -32,7 +32,7 @@ class Nemesis:
         self.counts: Dict[str, int] = {}
         self.stopped = False
         self.kinds = self._draw_kinds()
-        self.pace_us = self.rng.pick((150_000, 400_000, 900_000, 2_000_000))
+        self.pace_us = self.rng.pick((300_000, 600_000, 1_200_000, 2_500_000))
         self._draw_network()
         self._draw_clocks()
         if self.rng.chance(0.4):
@@ -122,7 +122,7 @@ class Nemesis:
         self._ambush(node, node.when_writing)
 
     def _ambush(self, node: SimNode, fates: List[Callable[[], None]]) -> None:
-        power_cut = self.rng.pick((None, None, *MODES))
+        power_cut = self.rng.pick((None, None, None, None, *MODES))
 
         def strike() -> None:
             if node.up and not self.stopped:
@@ -139,7 +139,10 @@ class Nemesis:
         if victims:
             node = self.rng.pick(victims)
             self._count("kill", node.number)
-            self._stop(node, None)
+            if node.works or self.rng.chance(0.3):
+                self._stop(node, None)
+            else:
+                self._ambush(node, node.when_writing)
 
     def _power_cut(self) -> None:
         victims = self._victims()
@@ -185,14 +188,16 @@ class Nemesis:
 
     def _start(self, node: SimNode, incarnation: int) -> None:
         if node.incarnation == incarnation and not node.up and not node.broken:
+            again = 0.6 if node.disk.unflushed_sectors() else 0.1
             if self.rng.chance(0.1):
                 # It dies again on its way up.
                 node.disk.fuse = self.rng.below(8)
             node.start()
             node.disk.fuse = None
-            if node.up and self.rng.chance(0.15):
+            if node.up and self.rng.chance(again):
                 # Power that comes back in pieces.
-                self.world.after(self.rng.below(60_000), self._cut_again, node, node.incarnation)
+                delay_us = self.rng.below(self.rng.pick((4_000, 60_000)))
+                self.world.after(delay_us, self._cut_again, node, node.incarnation)
             if not node.up and not node.broken:
                 delay_us = self.rng.below(300_000)
                 self.world.after(delay_us, self._start, node, node.incarnation)

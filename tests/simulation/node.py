@@ -182,8 +182,8 @@ class SimNode:
 
     def stop(self, *, power_cut: Optional[int]) -> None:
         """The process dies; with `power_cut` the disk forgets, too."""
-        if self.up and self.works and self.rng.chance(0.5):
-            self.disk.fuse = self.rng.below(12)
+        if self.up and self.works and self.rng.chance(0.8):
+            self.disk.fuse = self.rng.below(5)
             try:
                 self.writer.run(self.works)
             except Interrupted:
@@ -205,12 +205,16 @@ class SimNode:
         self.paused = True
 
     def resume(self) -> None:
-        """All that came meanwhile is handled at once, in the order in which it came."""
+        """All that came meanwhile is handled at once: first what came, then what is due.
+
+        That is an event loop's order, and the unkind one: a leader serves before it sees the time.
+        """
         self.paused = False
         events, self.waiting_events = self.waiting_events, []
-        for action, arguments in events:
-            if self.up:
-                action(*arguments)
+        for timers in (False, True):
+            for action, arguments in events:
+                if self.up and (action == self._tick) is timers:
+                    action(*arguments)
 
     def happens(self, incarnation: int, action: Callable[..., None], *arguments: Any) -> None:
         """Do it now, later if paused, or never if this incarnation is gone."""
