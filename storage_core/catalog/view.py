@@ -9,7 +9,7 @@ Read next: `rows`, which lays the values out as bytes; `keys`, which makes the o
 
 from __future__ import annotations
 
-from typing import List, NamedTuple, Optional, Tuple
+from typing import Dict, List, NamedTuple, Optional, Tuple
 
 from storage_core.catalog import keys, rows
 from storage_core.catalog.rows import AccountRow, BlobRow, ContainerRow
@@ -45,17 +45,28 @@ class ContainerPage(NamedTuple):
 
 
 class CatalogView:
-    """Reads of one index. Cheap to make."""
+    """Reads of one index.
 
-    __slots__ = ("_index",)
+    Accounts that were found are kept, because every request asks for one: no command changes or
+    removes an account. A command that does must come with a view that learns of it.
+    """
+
+    __slots__ = ("_accounts", "_index")
 
     def __init__(self, index: IndexPort) -> None:
         self._index = index
+        self._accounts: Dict[str, AccountRow] = {}
 
     def account(self, name: str) -> Optional[AccountRow]:
         """The account's keys, or None where there is no such account."""
+        found = self._accounts.get(name)
+        if found is not None:
+            return found
         raw = self._index.get(keys.account(name))
-        return None if raw is None else rows.decode_account(name, raw)
+        if raw is None:
+            return None
+        self._accounts[name] = found = rows.decode_account(name, raw)
+        return found
 
     def container(self, account: str, name: str) -> Optional[ContainerRow]:
         raw = self._index.get(keys.container(account, name))
