@@ -1,4 +1,4 @@
-"""`python -m tests.simulation --seeds 300`, `--seed N` to replay one, `--mutants` to test the tests.
+"""`python -m tests.simulation --seeds 300`; `--seed N` replays one, `--mutants` tests the tests.
 
 Seeds are shared out to two processes of the same interpreter.
 """

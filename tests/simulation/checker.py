@@ -269,11 +269,7 @@ class WatchedCatalog:
         self.segments = self.inner.segments
         self.is_live = self.inner.is_live
 
-    def apply(
-        self, batch: Sequence[Tuple[Entry, Position, int]], end: LogPoint
-    ) -> List[Outcome]:
+    def apply(self, batch: Sequence[Tuple[Entry, Position, int]], end: LogPoint) -> List[Outcome]:
         outcomes: List[Outcome] = self.inner.apply(batch, end)
         self._checker.applied_at(self._node, batch, outcomes)
         return outcomes
-
-

@@ -41,7 +41,7 @@ MIX = (
     ("blocks", 4),
     ("chunks", 4),
 )
-TOTAL_WEIGHT = sum([weight for _, weight in MIX])
+DECK = [name for name, weight in MIX for _ in range(weight)]
 PATIENCE_US = 700_000
 DEADLINE_US = 8_000_000
 HOP_US = 300
@@ -98,12 +98,7 @@ class Client:
     def _begin(self) -> None:
         if self.stopped:
             return
-        place = self.rng.below(TOTAL_WEIGHT)
-        for name, weight in MIX:
-            place -= weight
-            if place < 0:
-                break
-        self.begin(name, self.rng.below(self.key_count))
+        self.begin(self.rng.pick(DECK), self.rng.below(self.key_count))
 
     def begin(self, name: str, key: int) -> None:
         self.steps = []
@@ -136,7 +131,7 @@ class Client:
 
     def _plan_blocks(self, blob: str) -> None:
         choices = []
-        for place in range(1 + self.rng.below(3)):
+        for _ in range(1 + self.rng.below(3)):
             block_id = self._unique()
             body = self._content(self.rng.below(300))
             self._add(COMMAND, PutBlock(ACCOUNT, CONTAINER, blob, block_id, len(body)), body)

@@ -39,25 +39,24 @@ class Nemesis:
             for node in self.nodes:
                 node.timing = Timing(append_bytes_max=600, in_flight_count_max=4)
 
-    def _draw_kinds(self) -> List[Tuple[str, Callable[[], None]]]:
+    def _draw_kinds(self) -> List[Callable[[], None]]:
         rng = self.rng
-        offered: Tuple[Tuple[str, Callable[[], None], float], ...] = (
-            ("kill", self._kill, 0.6),
-            ("power cut", self._power_cut, 0.6),
-            ("power cut of all", self._power_cut_all, 0.35),
-            ("pause", self._pause, 0.5),
-            ("partition", self._isolate, 0.6),
-            ("one-way partition", self._cut_one_way, 0.4),
-            ("slow disk", self._slow_disk, 0.4),
-            ("reset connection", self._reset, 0.3),
-            ("transfer", self._transfer, 0.4),
-            ("wall clock", self._jump, 0.3),
-            ("hunt leaders", self._hunt, 0.3),
-            ("kill while writing", self._kill_while_writing, 0.4),
-            ("rot", self._rot, 0.12),
+        offered: Tuple[Tuple[Callable[[], None], float], ...] = (
+            (self._kill, 0.6),
+            (self._power_cut, 0.6),
+            (self._power_cut_all, 0.35),
+            (self._pause, 0.5),
+            (self._isolate, 0.6),
+            (self._cut_one_way, 0.4),
+            (self._slow_disk, 0.4),
+            (self._reset, 0.3),
+            (self._transfer, 0.4),
+            (self._jump, 0.3),
+            (self._hunt, 0.3),
+            (self._kill_while_writing, 0.4),
+            (self._rot, 0.12),
         )
-        kinds = [(name, act) for name, act, probability in offered if rng.chance(probability)]
-        return kinds or [("kill", self._kill)]
+        return [act for act, probability in offered if rng.chance(probability)] or [self._kill]
 
     def _draw_network(self) -> None:
         rng, network = self.rng, self.network
@@ -84,8 +83,7 @@ class Nemesis:
     def _strike(self) -> None:
         if self.stopped:
             return
-        name, act = self.rng.pick(self.kinds)
-        act()
+        self.rng.pick(self.kinds)()
         self.begin()
 
     def _count(self, name: str, *facts: int) -> None:
@@ -187,20 +185,21 @@ class Nemesis:
         peer.pump()
 
     def _start(self, node: SimNode, incarnation: int) -> None:
-        if node.incarnation == incarnation and not node.up and not node.broken:
-            again = 0.6 if node.disk.unflushed_sectors() else 0.1
-            if self.rng.chance(0.1):
-                # It dies again on its way up.
-                node.disk.fuse = self.rng.below(8)
-            node.start()
-            node.disk.fuse = None
-            if node.up and self.rng.chance(again):
+        if node.incarnation != incarnation or node.up or node.broken:
+            return
+        again = 0.6 if node.disk.unflushed_sectors() else 0.1
+        if self.rng.chance(0.1):
+            # It dies again on its way up.
+            node.disk.fuse = self.rng.below(8)
+        started = node.start()
+        node.disk.fuse = None
+        if started:
+            if self.rng.chance(again):
                 # Power that comes back in pieces.
                 delay_us = self.rng.below(self.rng.pick((4_000, 60_000)))
                 self.world.after(delay_us, self._cut_again, node, node.incarnation)
-            if not node.up and not node.broken:
-                delay_us = self.rng.below(300_000)
-                self.world.after(delay_us, self._start, node, node.incarnation)
+        elif not node.broken:
+            self.world.after(self.rng.below(300_000), self._start, node, node.incarnation)
 
     def _cut_again(self, node: SimNode, incarnation: int) -> None:
         if node.incarnation == incarnation and node.up and not self.stopped:

@@ -10,13 +10,14 @@ from typing import Any, Callable, NamedTuple, Tuple
 
 from storage_core.catalog import keys
 from storage_core.core import Core
+from storage_core.index.memory import MemoryIndex
 from storage_core.log import recovery
-from storage_core.raft import append, election, quorum, reads
+from storage_core.raft import append, quorum, reads
 from storage_core.raft.messages import HardState
 from storage_core.raft.ready import LEADER
+from storage_core.raft.replica import Replica
 from storage_core.raft.state import State
 from tests.simulation import node as shell
-from tests.simulation.index import SimIndex
 
 
 class Mutant(NamedTuple):
@@ -65,9 +66,9 @@ def _forget_votes() -> None:
         return ready
 
     original = State.persist
-    original_take = shell.Replica._take
+    original_take = Replica._take
     State.persist = persist  # type: ignore[method-assign]
-    shell.Replica._take = take  # type: ignore[method-assign]
+    Replica._take = take  # type: ignore[method-assign]
 
 
 def _read_by_an_expired_lease() -> None:
@@ -85,7 +86,7 @@ def _announce_without_flush() -> None:
     def flush_nothing(*_: Any) -> None:
         return
 
-    shell.flush_everything = flush_nothing
+    shell.flush_everything = flush_nothing  # type: ignore[assignment]
 
 
 def _decide_before_the_no_op() -> None:
@@ -97,7 +98,7 @@ def _decide_before_the_no_op() -> None:
     def lease_valid(self: Any, now_us: int) -> bool:
         return lease_holds(self, now_us)
 
-    shell.Replica.lease_valid = lease_valid  # type: ignore[method-assign]
+    Replica.lease_valid = lease_valid  # type: ignore[method-assign]
     Core.is_idle = property(  # type: ignore[method-assign,assignment]
         lambda self: not self._small and not self._chunks
     )
@@ -115,21 +116,15 @@ def _cut_at_corruption() -> None:
 
 
 def _two_column_families() -> None:
-    """A flush that is not atomic: the rows of one prefix stay behind, the applied index does not."""
+    """A flush that is not atomic: one prefix stays behind, the applied index does not."""
 
     def flush(self: Any) -> None:
-        family = [key for key in self._changed if key.startswith(keys.BLOB)]
-        before = {key: self._durable.get(key) for key in family}
+        left_behind = [item for item in self._undo.items() if item[0].startswith(keys.BLOB)]
         original(self)
-        for key, value in before.items():
-            self._changed[key] = None
-            if value is None:
-                self._durable.pop(key, None)
-            else:
-                self._durable[key] = value
+        self._undo.update(left_behind)
 
-    original = SimIndex.flush
-    SimIndex.flush = flush  # type: ignore[method-assign]
+    original = MemoryIndex.flush
+    MemoryIndex.flush = flush  # type: ignore[method-assign]
 
 
 MUTANTS: Tuple[Mutant, ...] = (

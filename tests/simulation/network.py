@@ -73,6 +73,5 @@ class Network:
 def _facts(message: Message) -> List[Any]:
     """What the trace keeps of a message: its kind and every number in it."""
     facts: List[Any] = [type(message).__name__]
-    for value in message:
-        facts.append(len(value) if isinstance(value, tuple) else int(value))
+    facts += [len(value) if isinstance(value, tuple) else int(value) for value in message]
     return facts

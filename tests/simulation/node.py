@@ -1,4 +1,4 @@
-"""One simulated node: the real core, log, catalog and recovery between a simulated disk and network.
+"""One simulated node: the real core, log, catalog and recovery on a simulated disk and network.
 
 This is the shell that `storage_core.engine` is in production, small and without a loop: an event
 is told to the core, `pump` takes what must be done and does it. The disk thread is a delay.
@@ -12,7 +12,7 @@ from typing import Any, Callable, Dict, List, Optional, Tuple
 
 from storage_core.core import Core, Effects, Write
 from storage_core.errors import CorruptLog
-from storage_core.log import gc
+from storage_core.index.memory import MemoryIndex
 from storage_core.log.entries import EntryLog
 from storage_core.log.format import Extent, Identity, segment_name
 from storage_core.log.home import Home, open_home
@@ -23,10 +23,10 @@ from storage_core.log.writer import HARD_STATE_NAME, LogWork, LogWriter
 from storage_core.raft.messages import Message
 from storage_core.raft.ready import LEADER, Timing
 from storage_core.raft.replica import Replica
+from tests.simulation import upkeep
 from tests.simulation.checker import Checker, WatchedCatalog
 from tests.simulation.checksum import crc64
 from tests.simulation.disk import Interrupted, SimDisk
-from tests.simulation.index import SimIndex
 from tests.simulation.network import Network
 from tests.simulation.world import Rng, World
 
@@ -52,7 +52,14 @@ class SimNode:
     """`up` and not `paused`: it works. `broken`: its disk rotted, it must not start again."""
 
     def __init__(
-        self, number: int, *, voters: int, world: World, seed: int, network: Network, checker: Checker
+        self,
+        number: int,
+        *,
+        voters: int,
+        world: World,
+        seed: int,
+        network: Network,
+        checker: Checker,
     ) -> None:
         self.number = number
         self.voters = range(voters)
@@ -61,7 +68,7 @@ class SimNode:
         self.network = network
         self.checker = checker
         self.disk = SimDisk(Rng(seed, 200 + number))
-        self.index = SimIndex()
+        self.index = MemoryIndex()
         self.owner = Owner(IDENTITY, number)
         self.up = False
         self.paused = False
@@ -88,8 +95,8 @@ class SimNode:
 
     # -- life -----------------------------------------------------------------------------------
 
-    def start(self) -> None:
-        """Recover from the disk, flush, and only then speak."""
+    def start(self) -> bool:
+        """Recover from the disk, flush, and only then speak. False if it is not up after all."""
         assert not self.up and not self.broken, self.number
         self.incarnation += 1
         self.paused = False
@@ -99,11 +106,10 @@ class SimNode:
             self.checker.refused_to_start(self.number, rotten=self.rotten, damage=str(damage))
             self.broken = True
             self.world.note("refused", self.number, damage.index)
-            return
+            return False
         except Interrupted:
             self._halt()
-            self.disk.fuse = None
-            return
+            return False
         self.up = True
         self.world.note("start", self.number, self.core.applied_index, self.log.last_index)
         self.world.after(self.rng.below(UPKEEP_US), self._upkeep, self.incarnation)
@@ -112,6 +118,7 @@ class SimNode:
                 peer.core.replica.peer_restarted(self.number)
                 self.core.replica.peer_restarted(peer.number)
         self.pump()
+        return True
 
     def _open(self) -> None:
         home = open_home(
@@ -190,12 +197,10 @@ class SimNode:
                 pass
             self.disk.fuse = None
         self._halt()
+        # What the index had not flushed was in the process's own memory.
+        self.index.crash()
         if power_cut is not None:
             self.disk.power_cut(power_cut)
-            self.index.crash()
-        else:
-            # What RocksDB had not flushed dies with the process as well.
-            self.index.crash()
 
     def _halt(self) -> None:
         self.up = False
@@ -366,33 +371,23 @@ class SimNode:
         self.world.after(UPKEEP_US // 2 + self.rng.below(UPKEEP_US), self._upkeep, incarnation)
 
     def _upkeep_step(self) -> None:
-        """The order of `storage_core.upkeep`: flush the index, mark, then let segments go."""
-        core = self.core
         if self.rng.chance(0.4):
             self.index.flush()
-            self.flushed_index = core.applied_index
-        limit_index = min(
-            self.flushed_index, core.replica.safe_index, self.watermark.durable.index
+            self.flushed_index = self.core.applied_index
+        safe_index = self.core.replica.safe_index
+        upkeep.compact(
+            self.log,
+            limit_index=min(self.flushed_index, safe_index, self.watermark.durable.index),
         )
-        to_index = gc.compact_to(self.log.table, limit_index=limit_index, retain_segments=1)
-        if to_index > self.log.table.start.index:
-            self.log.compact(to_index)
-        durable_index = core.applied_index
-        if durable_index > self.watermark.durable.index and durable_index >= self.log.first_index:
-            self.watermark = Watermark(
-                self.watermark.sequence + 1,
-                self.log.point_at(durable_index),
-                self.log.table.start,
-            )
-            self.next_watermark = self.watermark
-        self._release(min(self.flushed_index, core.replica.safe_index))
-
-    def _release(self, limit_index: int) -> None:
-        durable = self.durable_watermark
-        facts = gc.segment_facts(self.pool.live(), self.catalog.segments(), self.log.table)
-        for segment_seq in gc.releasable(
-            facts, limit_index=limit_index, start_index=durable.start.index
-        ):
-            if segment_seq < durable.start.position.segment_seq:
-                self.pool.release(segment_seq, durable)
-                self.world.note("release", self.number, segment_seq)
+        mark = upkeep.next_watermark(self.log, self.watermark, self.core.applied_index)
+        if mark is not None:
+            self.watermark = self.next_watermark = mark
+        released = upkeep.release(
+            self.pool,
+            self.log,
+            self.catalog.segments(),
+            durable=self.durable_watermark,
+            limit_index=min(self.flushed_index, safe_index),
+        )
+        for segment_seq in released:
+            self.world.note("release", self.number, segment_seq)

@@ -9,7 +9,7 @@ import traceback
 from typing import Dict, List, NamedTuple
 
 from storage_core.catalog import codec
-from storage_core.catalog.commands import CreateAccount, CreateContainer
+from storage_core.catalog.commands import Command, CreateAccount, CreateContainer
 from storage_core.errors import NotLeader
 from storage_core.raft.messages import COMMAND, Message
 from storage_core.raft.ready import LEADER
@@ -65,9 +65,7 @@ class Simulation:
         client_count = self.rng.pick((2, 4, 8))
         self.clients = [self._client(n, key_count, think_us) for n in range(client_count)]
         self.probe = self._client(PROBE, key_count, think_us)
-        self.nemesis = Nemesis(
-            world=self.world, seed=seed, nodes=self.nodes, network=self.network
-        )
+        self.nemesis = Nemesis(world=self.world, seed=seed, nodes=self.nodes, network=self.network)
 
     def _client(self, number: int, key_count: int, think_us: int) -> Client:
         return Client(
@@ -98,9 +96,11 @@ class Simulation:
 
     def _found(self) -> None:
         """Before the first fault: an account and a container to work in."""
-        for number, command in enumerate(
-            (CreateAccount(ACCOUNT, (b"key",)), CreateContainer(ACCOUNT, CONTAINER))
-        ):
+        commands: List[Command] = [
+            CreateAccount(ACCOUNT, (b"key",)),
+            CreateContainer(ACCOUNT, CONTAINER),
+        ]
+        for number, command in enumerate(commands):
             answers: List[str] = []
             deadline_us = self.world.now_us + 10_000_000
             while not answers and self.world.now_us < deadline_us:

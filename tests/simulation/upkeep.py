@@ -1,0 +1,43 @@
+"""The order of `storage_core.upkeep`: flush the index, mark, and only then let segments go."""
+
+from __future__ import annotations
+
+from typing import Dict, List, Optional
+
+from storage_core.log import gc
+from storage_core.log.entries import EntryLog
+from storage_core.log.segment import SegmentPool
+from storage_core.log.slots import Watermark
+
+RETAIN_SEGMENTS = 1
+
+
+def compact(log: EntryLog, *, limit_index: int) -> None:
+    """Forget in memory what nobody needs to recover or to catch up."""
+    to_index = gc.compact_to(log.table, limit_index=limit_index, retain_segments=RETAIN_SEGMENTS)
+    if to_index > log.table.start.index:
+        log.compact(to_index)
+
+
+def next_watermark(log: EntryLog, last: Watermark, applied_index: int) -> Optional[Watermark]:
+    """None where nothing was applied since the last one."""
+    if applied_index <= last.durable.index or applied_index < log.first_index:
+        return None
+    return Watermark(last.sequence + 1, log.point_at(applied_index), log.table.start)
+
+
+def release(
+    pool: SegmentPool,
+    log: EntryLog,
+    live_bytes: Dict[int, int],
+    *,
+    durable: Watermark,
+    limit_index: int,
+) -> List[int]:
+    """Recycle the segments that hold nothing live; `durable` is the watermark on disk."""
+    facts = gc.segment_facts(pool.live(), live_bytes, log.table)
+    found = gc.releasable(facts, limit_index=limit_index, start_index=durable.start.index)
+    released = [seq for seq in found if seq < durable.start.position.segment_seq]
+    for segment_seq in released:
+        pool.release(segment_seq, durable)
+    return released
