@@ -8,6 +8,7 @@ rendered once and shared.
 import asyncio
 import json
 from collections.abc import AsyncGenerator, Callable
+from typing import Any
 from weakref import WeakKeyDictionary
 
 from asgiref.sync import sync_to_async
@@ -22,8 +23,8 @@ SERIES_TAIL_POINTS = 24
 Render = Callable[[Picture], str]
 
 
-class TooManyListeners(Exception):
-    """The bound on open streams is reached."""
+class LookingStopped(Exception):
+    """The task that looks is gone while somebody listens."""
 
 
 class Broadcast:
@@ -39,16 +40,18 @@ class Broadcast:
     def listener_count(self) -> int:
         return self._listeners
 
-    def join(self) -> None:
-        if self._listeners >= LISTENERS_MAX:
-            raise TooManyListeners
+    @property
+    def is_full(self) -> bool:
+        return self._listeners >= LISTENERS_MAX
+
+    def _join(self) -> None:
         self._listeners += 1
         if self._looker is None or self._looker.done():
             self._latest = None  # Nobody looked for a while; what was seen then is old.
             self._next = asyncio.get_running_loop().create_future()
             self._looker = asyncio.create_task(self._look())
 
-    def leave(self) -> None:
+    def _leave(self) -> None:
         self._listeners -= 1
         assert self._listeners >= 0, self._listeners
 
@@ -63,19 +66,34 @@ class Broadcast:
             await asyncio.sleep(LOOK_INTERVAL_S)
 
     async def events(self, page: str, render: Render) -> AsyncGenerator[bytes, None]:
-        """Server-sent events for one page; the caller has joined, and leaves when this ends."""
+        """Server-sent events for one page, until its reader leaves or its time is over.
+
+        A listener counts from the first byte that is asked for, since a generator that was never
+        started is never told that its reader left.
+        """
         loop = asyncio.get_running_loop()
         end = loop.time() + STREAM_LIFETIME_S
+        self._join()
         try:
             yield b"retry: 1000\n\n"
-            if self._latest is not None:
-                yield (await self._event(page, render, self._latest)).encode()
+            picture = self._latest
             while loop.time() < end:
-                assert self._next is not None, "join() starts the looker"
-                picture = await asyncio.shield(self._next)
-                yield (await self._event(page, render, picture)).encode()
+                if picture is not None:
+                    yield (await self._event(page, render, picture)).encode()
+                picture = await self._newer()
         finally:
-            self.leave()
+            self._leave()
+
+    async def _newer(self) -> Picture:
+        """The next picture. If looking failed, so does every stream: the browser asks again."""
+        assert self._next is not None and self._looker is not None, "somebody joined"
+        waiting, looker = self._next, self._looker
+        both: list[asyncio.Future[Any]] = [waiting, looker]
+        await asyncio.wait(both, return_when=asyncio.FIRST_COMPLETED)
+        if not waiting.done():
+            looker.result()
+            raise LookingStopped
+        return waiting.result()
 
     async def _event(self, page: str, render: Render, picture: Picture) -> str:
         kept = self._rendered.get(page)

@@ -10,6 +10,8 @@ from collections.abc import Mapping
 
 import redis
 from django.conf import settings
+from redis.backoff import NoBackoff
+from redis.retry import Retry
 
 from console.figures import span
 from console.live.facts import ProcessFacts, Traffic, decode_processes, decode_traffic
@@ -70,6 +72,8 @@ class FleetSources:
             unix_socket_path=str(settings.BROKER_SOCKET),
             socket_timeout=ANSWER_S_MAX,
             socket_connect_timeout=ANSWER_S_MAX,
+            # By itself the client tries again for seconds, and the whole picture would wait.
+            retry=Retry(NoBackoff(), 0),
         )
         try:
             return {queue: int(client.llen(queue)) for queue in QUEUES}

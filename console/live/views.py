@@ -16,7 +16,7 @@ from django.views.decorators.http import require_safe
 
 from console.cluster import page as cluster_page
 from console.live.badge import badge_of
-from console.live.broadcast import TooManyListeners, broadcast_of, series_json
+from console.live.broadcast import broadcast_of, series_json
 from console.live.observatory import Picture
 from console.live.sources import observatory
 from console.now import page as now_page
@@ -45,9 +45,7 @@ async def events(request: HttpRequest, page: str) -> HttpResponseBase:
         return HttpResponse(status=404 if page not in PAGES else 405)
     template, context = PAGES[page]
     broadcast = broadcast_of(observatory)
-    try:
-        broadcast.join()
-    except TooManyListeners:
+    if broadcast.is_full:
         return HttpResponse(status=503, headers={"Retry-After": str(RETRY_AFTER_S)})
     stream = broadcast.events(page, lambda picture: render_to_string(template, context(picture)))
     return StreamingHttpResponse(

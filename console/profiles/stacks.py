@@ -18,6 +18,11 @@ class FunctionRow:
     total_percent: float
 
 
+def depth(collapsed: str) -> int:
+    """Rows of the flame graph: the longest stack, and the process above it."""
+    return 1 + max((len(stack) for stack in parse(collapsed)), default=0)
+
+
 def function_rows(collapsed: str, limit: int = TABLE_ROWS) -> Sequence[FunctionRow]:
     """Raises MalformedStacks."""
     stacks = parse(collapsed)

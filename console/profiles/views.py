@@ -16,12 +16,13 @@ from console.figures import clock_time
 from console.live.observatory import SourceSilent
 from console.live.sources import observatory
 from console.profiles.forms import read_params
-from console.profiles.stacks import FunctionRow, function_rows
+from console.profiles.stacks import FunctionRow, depth, function_rows
 from console.verdict import Verdict, plural
 from runbooks import actions
 from runbooks.errors import RunError
 
 LIST_ROWS = 100
+FLAME_ROW_PX = 20  # As flame.js draws them: the room is kept before the script has drawn.
 PAGE_MAX_AGE_MS = 2500
 NOT_TARGETS = ("profiler",)
 
@@ -122,6 +123,7 @@ def profile(request: HttpRequest, profile_id: str) -> HttpResponse:
         "verdict": profile_verdict(found.row, rows),
         "profile": found.row,
         "functions": rows,
+        "flame_height_px": FLAME_ROW_PX * depth(found.collapsed),
         "live_page": "badge",
     }
     return render(request, "profiles/page.html", page)

@@ -23,6 +23,8 @@ STAGE_KINDS: Mapping[str, str] = {
     **dict.fromkeys(("body", "forward"), "network"),
     **dict.fromkeys(("admit", "park", "queue", "quorum", "barrier"), "wait"),
 }
+FORWARD = names.STAGE_NAMES[names.FORWARD]
+PEER = "peer_"
 KIND_WORDS = {
     "processor": "processor",
     "disk": "disk",
@@ -102,9 +104,12 @@ class Waterfall:
         )
 
 
+def stage_of(span: Span) -> str:
+    return span.attributes.get(names.STAGE, span.name)
+
+
 def stage_kind(span: Span) -> str:
-    stage = span.attributes.get(names.STAGE, span.name)
-    return STAGE_KINDS.get(stage, "unexplained")
+    return STAGE_KINDS.get(stage_of(span), "unexplained")
 
 
 def build(spans: Sequence[Span]) -> Waterfall:
@@ -145,8 +150,31 @@ def forest(spans: Sequence[Span]) -> tuple[Sequence[Span], Mapping[str, Sequence
             children.setdefault(span.parent_id, []).append(span)
         else:
             roots.append(span)
+    for parent_id in list(children):
+        nest_forwarded(parent_id, children)
     # Spans that name each other in a circle have no root: a stranger sent them.
     return roots or list(spans), children
+
+
+def nest_forwarded(parent_id: str, children: dict[str, list[Span]]) -> None:
+    """Put what other nodes did for a forwarded request under its `forward` stage.
+
+    They are reported beside it, but the request waited for them inside it: without this the path
+    would end at "forward" and hide the leader's disk.
+    """
+    beside = children[parent_id]
+    forward = next((span for span in beside if stage_of(span) == FORWARD), None)
+    if forward is None or forward.span_id in children:
+        return
+    inside = [
+        span
+        for span in beside
+        if (span.node != forward.node or stage_of(span).startswith(PEER))
+        and forward.start_ns <= span.start_ns <= forward.end_ns
+    ]
+    if inside:
+        children[forward.span_id] = inside
+        children[parent_id] = [span for span in beside if span not in inside]
 
 
 def rows_of(

@@ -17,8 +17,10 @@ SEE_VIOLATIONS = """
 window.violations = [];
 document.addEventListener("securitypolicyviolation", (event) =>
   window.violations.push(`${event.violatedDirective} ${event.blockedURI}`));
-window.liveEvents = 0;
-document.addEventListener("htmx:after:sse:message", () => { window.liveEvents += 1; });
+document.addEventListener("htmx:after:sse:message", () => {
+  const { dataset } = document.documentElement;
+  dataset.liveEvents = Number(dataset.liveEvents ?? 0) + 1;
+});
 window.shift = 0;
 new PerformanceObserver((list) => {
   for (const entry of list.getEntries()) if (!entry.hadRecentInput) window.shift += entry.value;

@@ -11,7 +11,7 @@ from django.contrib.auth.models import User
 from django.test import AsyncClient
 
 from console.live import broadcast as broadcasting
-from console.live.broadcast import Broadcast, TooManyListeners, message
+from console.live.broadcast import Broadcast, message
 from console.live.observatory import Observatory
 from console.live.reading import BLIND_AFTER_MS, Sight, answered, silent
 from tests.console.twins import FleetTwin, in_loop
@@ -75,10 +75,9 @@ async def test_an_unknown_page_has_no_stream(person: User) -> None:
 async def test_many_listeners_share_one_look(quick: None) -> None:
     twin = FleetTwin()
     broadcast = Broadcast(Observatory(twin))
-    streams = []
-    for _ in range(20):
-        broadcast.join()
-        streams.append(broadcast.events("now", lambda picture: f"seen {picture.sequence}"))
+    streams = [
+        broadcast.events("now", lambda picture: f"seen {picture.sequence}") for _ in range(20)
+    ]
 
     await asyncio.gather(*(read_until(stream, "seen 1\n") for stream in streams))
     looks = twin.looks.count("telemetry")
@@ -95,21 +94,35 @@ async def test_the_bound_on_listeners_holds_and_frees(
 ) -> None:
     monkeypatch.setattr(broadcasting, "LISTENERS_MAX", 1)
     broadcast = Broadcast(Observatory(FleetTwin()))
-    broadcast.join()
+    stream = broadcast.events("now", lambda picture: "seen")
 
-    with pytest.raises(TooManyListeners):
-        broadcast.join()
-    broadcast.leave()
-    broadcast.join()
+    full = [broadcast.is_full]
+    await read_until(stream, "seen")
+    full.append(broadcast.is_full)
+    await stream.aclose()
+    full.append(broadcast.is_full)
 
-    assert broadcast.listener_count == 1
+    assert full == [False, True, False]
+
+
+@in_loop
+async def test_a_stream_ends_rather_than_hangs_when_looking_fails(quick: None) -> None:
+    twin = FleetTwin()
+    broadcast = Broadcast(Observatory(twin))
+    stream = broadcast.events("now", lambda picture: "seen")
+    await read_until(stream, "seen")
+    twin.statuses.clear()
+
+    with pytest.raises(KeyError):
+        await read_until(stream, "never")
+
+    assert broadcast.listener_count == 0
 
 
 @in_loop
 async def test_a_part_that_dies_is_told_while_the_stream_goes_on(quick: None) -> None:
     twin = FleetTwin()
     broadcast = Broadcast(Observatory(twin))
-    broadcast.join()
     stream = broadcast.events("now", lambda picture: picture.telemetry.sight.value + ".")
 
     await read_until(stream, "data: ok.")

@@ -44,6 +44,21 @@ def test_the_bar_names_what_the_request_waited_for_longest() -> None:
     assert rows["flush"].kind == "disk" and rows["receive"].kind == "processor"
 
 
+def test_the_leaders_disk_is_found_behind_a_forwarded_request() -> None:
+    waterfall = build(
+        [
+            make_span("PutBlob", 0, 100, node="node-1"),
+            make_span("forward", 5, 95, "PutBlob", node="node-1"),
+            make_span("flush", 10, 85, "PutBlob", node="node-2"),
+            make_span("peer_flush", 12, 20, "PutBlob", node="node-1"),
+        ]
+    )
+
+    assert waterfall.dominant is not None
+    assert (waterfall.dominant.name, waterfall.dominant.node) == ("flush", "node-2")
+    assert [row.depth for row in waterfall.rows] == [0, 1, 2, 2]
+
+
 def test_time_that_no_stage_explains_is_shown_as_unexplained() -> None:
     waterfall = build([make_span("PutBlob", 0, 100), make_span("flush", 0, 40, "PutBlob")])
 

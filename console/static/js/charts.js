@@ -78,7 +78,7 @@ class Chart {
           ticks: { show: false }, space: 90,
           // A label centred at the very edge would be cut.
           values: (_plot, splits) => splits.map((s) => (
-            s < this.nowS - RANGE_S * 0.96 ? "" : clockText(new Date(s * 1000), isLocal()).slice(0, 5)
+            s < this.nowS - RANGE_S * 0.96 || s > this.nowS - RANGE_S * 0.04 ? "" : clockText(new Date(s * 1000), isLocal()).slice(0, 5)
           )),
         },
         { show: false },
