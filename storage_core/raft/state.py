@@ -117,21 +117,26 @@ class State:
         self.vote_sequence = 0
         self.late_ticks = 0
 
-        # Leader.
+        self._start_leadership()
+        self._start_reads()
+        self.outbox: List[Outgoing] = []
+
+    def _start_leadership(self) -> None:
         self.progress: Dict[int, Progress] = {}
         for voter in self.voters:
-            if voter != node:
-                self.progress[voter] = Progress(log.last_index + 1, now_us)
+            if voter != self.node:
+                self.progress[voter] = Progress(self.log.last_index + 1, self.now_us)
         self.flushed_index = 0
         self.noop_index = 0
         self.heartbeat_due_us = 0
         self.heartbeat_asked = False
         self.lease_start_us = NEVER_US
-        self.stamp_us = now_us
+        self.stamp_us = self.now_us
         self.transferee: Optional[int] = None
         self.transfer_due_us = 0
         self.lease_given_up = False
 
+    def _start_reads(self) -> None:
         # Reads. `new` wait for the next Ready, `forwarded` for the leader's answer, `confirming`
         # for a quorum; see `reads`.
         self.reads_new: List[int] = []
@@ -139,9 +144,8 @@ class State:
         self.reads_forwarded: Dict[int, Tuple[int, Tuple[int, ...]]] = {}
         self.reads_confirming: List[Tuple[int, int, int]] = []
         # An answer to a question of an earlier incarnation must not look like one to ours.
-        self.read_wire_context = int(rng() * (1 << 40)) << 20
+        self.read_wire_context = int(self.rng() * (1 << 40)) << 20
 
-        self.outbox: List[Outgoing] = []
         self.read_states: List[ReadState] = []
         self.reads_failed: List[int] = []
 
