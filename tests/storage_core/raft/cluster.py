@@ -5,8 +5,9 @@ Nothing happens by itself: a test delivers, drops, flushes and lets time pass.
 
 from collections.abc import Callable, Iterable, Sequence
 from itertools import count
+from typing import Any
 
-from storage_core.raft.messages import COMMAND, Entry, HardState, Message, Outgoing, Payload
+from storage_core.raft.messages import COMMAND, Append, Entry, HardState, Message, Outgoing, Payload
 from storage_core.raft.ready import LEADER, ReadState, Ready, Timing
 from storage_core.raft.replica import Replica
 
@@ -233,3 +234,25 @@ class Cluster:
     def leader(self) -> int | None:
         leading = [n for n in self.voters if n not in self.down and self[n].role == LEADER]
         return max(leading, key=lambda number: self[number].term, default=None)
+
+
+VOTERS = (1, 2, 3)
+
+
+def make_follower(*terms: int, term: int | None = None, voted_for: int | None = None) -> Node:
+    entries = [make_entry(entry_term, at + 1) for at, entry_term in enumerate(terms)]
+    hard_term = (terms[-1] if terms else 0) if term is None else term
+    log = MemoryLog(entries)
+    hard_state = HardState(0, hard_term, voted_for, 0)
+    return Node(1, VOTERS, hard_state=hard_state, log=log)
+
+
+def replies(node: Node, kind: type) -> list[Any]:
+    return [each.message for each in node.take() if isinstance(each.message, kind)]
+
+
+def make_append(
+    term: int, prev_index: int, prev_term: int, *terms: int, commit_index: int = 0
+) -> Append:
+    entries = tuple(make_entry(each, prev_index + 1 + at) for at, each in enumerate(terms))
+    return Append(term, 2, prev_index, prev_term, commit_index, 0, 77, entries)
