@@ -112,16 +112,19 @@ class Node:
             is_in_front_door=self._is_in_front_door,
         )
         self.facts.export_gauges()
-        self._admin = AdminServer(
-            token=_secret(settings, "admin.token"),
+        self._admin = self._make_admin()
+        self._beats = BeatSender(settings.home / "run", f"node-{node}")
+        self.engine.on_role = self._on_role
+
+    def _make_admin(self) -> AdminServer:
+        return AdminServer(
+            token=_secret(self._settings, "admin.token"),
             routes={
                 ("GET", "/status"): self.facts.status,
                 ("GET", "/segments"): self.facts.segments,
                 ("POST", "/transfer"): self._transfer,
             },
         )
-        self._beats = BeatSender(settings.home / "run", f"node-{node}")
-        self.engine.on_role = self._on_role
 
     async def run(self) -> None:
         """Serve until SIGTERM or SIGINT, then leave in order."""
@@ -269,7 +272,7 @@ async def _serve(settings: Settings, node: int) -> None:
     loop = asyncio.get_running_loop()
     loop.set_exception_handler(_on_loop_error)
     cluster = read_cluster(settings.home)
-    telemetry = bootstrap.start("storage", f"node-{node}", settings)
+    telemetry = bootstrap.start(names.SERVICE_STORE, f"node-{node}", settings)
     opened = open_node(settings, node, cluster)
     try:
         await Node(loop, settings, node, cluster, opened, telemetry).run()
