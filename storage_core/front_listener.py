@@ -49,6 +49,8 @@ class FrontListener:
 
     def close(self) -> None:
         """Stop accepting; connections live on."""
+        if self._closed:
+            return
         self._closed = True
         if self._sock.getsockopt(socket.SOL_SOCKET, socket.SO_ACCEPTCONN):
             # The supervisor holds a copy, so that closing ours alone would leave the door open.
