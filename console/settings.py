@@ -6,7 +6,6 @@ Policy without inline script or style, and lets nobody in who hasn't signed in, 
 exceptions being named in the view (`login_not_required`).
 """
 
-import os
 from datetime import timedelta
 from urllib.parse import urlsplit
 
@@ -19,7 +18,7 @@ HOLDFAST = Settings.from_environment()
 HOME = HOLDFAST.home
 HOME.mkdir(mode=0o700, parents=True, exist_ok=True)
 
-PUBLIC_URL = os.environ.get("HOLDFAST_PUBLIC_URL", f"http://127.0.0.1:{HOLDFAST.web_port}")
+PUBLIC_URL = HOLDFAST.public_url or f"http://127.0.0.1:{HOLDFAST.web_port}"
 PUBLIC_PARTS = urlsplit(PUBLIC_URL)
 PUBLIC_HTTPS = PUBLIC_PARTS.scheme == "https"
 

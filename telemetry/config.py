@@ -13,6 +13,7 @@ from collections.abc import Mapping
 from dataclasses import dataclass, replace
 from pathlib import Path
 from typing import Final, NamedTuple
+from urllib.parse import urlsplit
 
 PORT_MAX: Final = 65_535
 NODES_MAX: Final = 9
@@ -42,6 +43,13 @@ class SettingRow(NamedTuple):
 ROWS: Final[Mapping[str, SettingRow]] = {
     "home": SettingRow("HOLDFAST_HOME", "var", 0, 0, "Folder of all state: data, secrets, logs."),
     "web_port": SettingRow("HOLDFAST_WEB_PORT", "8000", 1, PORT_MAX, "The console."),
+    "public_url": SettingRow(
+        "HOLDFAST_PUBLIC_URL",
+        "",
+        0,
+        0,
+        "Where people reach the console, for links (empty: http://127.0.0.1 and its port).",
+    ),
     "blob_port": SettingRow(
         "HOLDFAST_BLOB_PORT", "10000", 1, PORT_MAX, "The front door, shared by all nodes."
     ),
@@ -102,6 +110,7 @@ class Settings:
     trace_random_ratio: float = 0.01
     slow_write_ms: int = 50
     slow_read_ms: int = 20
+    public_url: str = ""
     telemetry_hours: int = 24
     telemetry_size_mb: int = 4096
 
@@ -111,6 +120,7 @@ class Settings:
         return cls(
             home=_folder(env, "home"),
             web_port=_whole(env, "web_port"),
+            public_url=_address(env, "public_url"),
             blob_port=_whole(env, "blob_port"),
             node_port_base=_whole(env, "node_port_base"),
             otlp_port=_whole(env, "otlp_port"),
@@ -181,6 +191,14 @@ def read_secret(path: Path) -> str:
 def _text(env: Mapping[str, str], field: str) -> str:
     row = ROWS[field]
     return env.get(row.variable, "").strip() or row.default
+
+
+def _address(env: Mapping[str, str], field: str) -> str:
+    text = _text(env, field).rstrip("/")
+    parts = urlsplit(text)
+    if text and not (parts.scheme in ("http", "https") and parts.hostname and not parts.path):
+        raise SettingError(ROWS[field].variable, text, "http:// or https://, a host, no path")
+    return text
 
 
 def _folder(env: Mapping[str, str], field: str) -> Path:
