@@ -97,7 +97,7 @@ class Engine:
         self._batches: dict[int, BatchTimes] = {}
         self._pump_scheduled = False
         self._flushed_here = False  # in this very pump
-        self._ticks = 0
+        self.tick_count = 0
         self.reads_since_flush = 0
         self._flush_ns_mean = 150_000.0
         self._as_follower = FollowerTimes()
@@ -124,8 +124,8 @@ class Engine:
         self._loop.call_later(TICK_S, self._tick)
         now_us = monotonic_ns() // 1000
         self.core.tick(now_us)
-        self._ticks += 1
-        if self._ticks % SWEEP_EVERY_TICKS == 0:
+        self.tick_count += 1
+        if self.tick_count % SWEEP_EVERY_TICKS == 0:
             self.pending.sweep(now_us)
             self.barriers.sweep(now_us)
         self._pump()

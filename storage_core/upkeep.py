@@ -159,13 +159,15 @@ class Upkeep:
         durable = self._engine.durable_watermark
         if durable is None:
             return
-        facts = self._facts()
+        # Segments before the durable start, by place: the log in memory may begin later by now,
+        # and under load it always does.
+        facts = [
+            fact for fact in self._facts() if fact.segment_seq < durable.start.position.segment_seq
+        ]
         limit_index = min(self._flushed_index, self._engine.core.replica.safe_index)
-        found = gc.releasable(facts, limit_index=limit_index, start_index=durable.start.index)
-        for segment_seq in found:
+        start_index = self._log.table.start.index
+        for segment_seq in gc.releasable(facts, limit_index=limit_index, start_index=start_index):
             if self._reader.is_held(segment_seq):
-                continue
-            if segment_seq >= durable.start.position.segment_seq:
                 continue
             log.info("segment recycled", extra={"segment": segment_seq})
             await loop.run_in_executor(
