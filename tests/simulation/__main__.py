@@ -16,7 +16,7 @@ from tests.simulation.mutants import MUTANTS, plant
 from tests.simulation.simulation import Report, run_seed
 
 PROCESS_COUNT = 2
-MUTANT_SEEDS_MAX = 60
+MUTANT_SEEDS_MAX = 100
 
 
 def main(arguments: Optional[List[str]] = None) -> int:
@@ -34,12 +34,12 @@ def main(arguments: Optional[List[str]] = None) -> int:
         return _replay(chosen.seed)
     if chosen.share is not None:
         return _work(chosen.first + chosen.share, chosen.first + chosen.seeds)
-    if chosen.mutants:
-        return _catch_all(chosen.first)
-    failed = _run_all(chosen.first, chosen.seeds)
-    if chosen.seeds and not failed:
-        failed = _catch_all(chosen.first)
-    return failed
+    failed = 0 if chosen.mutants else _run_all(chosen.first, chosen.seeds)
+    # Planted bugs are counted only where nothing else fails: a real one would "catch" them all.
+    escaped = 0 if failed else _catch_all(chosen.first)
+    tried = (0 if chosen.mutants else chosen.seeds) + (0 if failed else len(MUTANTS))
+    print("%d passed, %d failed" % (tried - failed - escaped, failed + escaped))
+    return 1 if failed + escaped else 0
 
 
 def _replay(seed: int) -> int:
@@ -67,6 +67,7 @@ def _work(first: int, stop: int) -> int:
 
 
 def _run_all(first: int, count: int) -> int:
+    """How many seeds failed."""
     begun_s = time.monotonic()
     reports = _share_out(first, count)
     passed = [report for report in reports if not report.violation]
@@ -88,8 +89,7 @@ def _run_all(first: int, count: int) -> int:
     print("%d operations, %d with unknown outcome" % (operations, unknown))
     print("%d faults: %s" % (sum(faults.values()), _counts(faults)))
     print("%d violations" % (len(reports) - len(passed)))
-    print("%d passed, %d failed" % (len(passed), count - len(passed)))
-    return 0 if len(passed) == count else 1
+    return count - len(passed)
 
 
 def _share_out(first: int, count: int) -> List[Report]:
@@ -107,7 +107,7 @@ def _share_out(first: int, count: int) -> List[Report]:
 
 
 def _catch_all(first: int) -> int:
-    """Every planted bug must be found, each in processes of its own."""
+    """How many planted bugs were not found. Each lives in a process of its own."""
     escaped = 0
     for mutant in MUTANTS:
         begun_s = time.monotonic()
@@ -118,8 +118,7 @@ def _catch_all(first: int) -> int:
             print("ESCAPED %d seeds: %s" % (MUTANT_SEEDS_MAX, mutant.slug), flush=True)
         else:
             print("caught by seed %3d, %4.1f s: %s" % (seed, took_s, mutant.slug), flush=True)
-    print("%d passed, %d failed" % (len(MUTANTS) - escaped, escaped))
-    return 1 if escaped else 0
+    return escaped
 
 
 def _catch(slug: str, first: int) -> Optional[int]:

@@ -42,7 +42,7 @@ MIX = (
     ("chunks", 4),
 )
 DECK = [name for name, weight in MIX for _ in range(weight)]
-PATIENCE_US = 700_000
+PATIENCE_US = (300_000, 700_000, 2_500_000)
 DEADLINE_US = 8_000_000
 HOP_US = 300
 PROBE = -1
@@ -98,7 +98,9 @@ class Client:
     def _begin(self) -> None:
         if self.stopped:
             return
-        self.begin(self.rng.pick(DECK), self.rng.below(self.key_count))
+        # Some keys are hot and some are cold, which leaves old segments half alive.
+        key = self.rng.below(1 + self.rng.below(self.key_count))
+        self.begin(self.rng.pick(DECK), key)
 
     def begin(self, name: str, key: int) -> None:
         self.steps = []
@@ -172,7 +174,7 @@ class Client:
         self.attempt += 1
         self.node = node
         self.world.after(HOP_US + self.rng.below(HOP_US), self._arrive, node, self.attempt)
-        self.world.after(PATIENCE_US, self._late, self.attempt)
+        self.world.after(self.rng.pick(PATIENCE_US), self._late, self.attempt)
 
     def _late(self, attempt: int) -> None:
         if attempt == self.attempt:

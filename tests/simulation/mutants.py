@@ -17,7 +17,7 @@ from storage_core.raft.messages import HardState
 from storage_core.raft.ready import LEADER
 from storage_core.raft.replica import Replica
 from storage_core.raft.state import State
-from tests.simulation import node as shell
+from tests.simulation import boot
 
 
 class Mutant(NamedTuple):
@@ -86,7 +86,7 @@ def _announce_without_flush() -> None:
     def flush_nothing(*_: Any) -> None:
         return
 
-    shell.flush_everything = flush_nothing  # type: ignore[assignment]
+    boot.flush_everything = flush_nothing  # type: ignore[assignment]
 
 
 def _decide_before_the_no_op() -> None:

@@ -10,42 +10,28 @@ from __future__ import annotations
 
 from typing import Any, Callable, Dict, List, Optional, Tuple
 
+from storage_core.catalog import codec
 from storage_core.core import Core, Effects, Write
 from storage_core.errors import CorruptLog
 from storage_core.index.memory import MemoryIndex
-from storage_core.log.entries import EntryLog
-from storage_core.log.format import Extent, Identity, segment_name
-from storage_core.log.home import Home, open_home
-from storage_core.log.recovery import recover
-from storage_core.log.segment import SegmentPool
+from storage_core.log.format import Extent
 from storage_core.log.slots import Owner, Watermark
-from storage_core.log.writer import HARD_STATE_NAME, LogWork, LogWriter
-from storage_core.raft.messages import Message
+from storage_core.log.writer import LogWork, LogWriter
+from storage_core.raft.messages import MOVE, Message
 from storage_core.raft.ready import LEADER, Timing
 from storage_core.raft.replica import Replica
-from tests.simulation import upkeep
+from tests.simulation import boot, upkeep
 from tests.simulation.checker import Checker, WatchedCatalog
 from tests.simulation.checksum import crc64
 from tests.simulation.disk import Interrupted, SimDisk
 from tests.simulation.network import Network
 from tests.simulation.world import Rng, World
 
-IDENTITY = Identity(7, 1)
-SEGMENT_BYTES = 48 * 1024
-CACHE_BYTES = 32 * 1024
 UPKEEP_US = 400_000
+# In place of a client's number in an operation's id.
+MOVER = 9_000
 
 Answer = Callable[[str, Any], None]
-
-
-def flush_everything(disk: SimDisk, pool: SegmentPool, home: Home) -> None:
-    """Before any index or vote is announced: what was read back may be in memory only."""
-    first = home.watermark.durable.position.segment_seq
-    for segment_seq in pool.live():
-        if segment_seq >= first:
-            disk.fdatasync(segment_name(segment_seq))
-    disk.fdatasync(HARD_STATE_NAME)
-    disk.fsync_dir("log")
 
 
 class SimNode:
@@ -69,12 +55,13 @@ class SimNode:
         self.checker = checker
         self.disk = SimDisk(Rng(seed, 200 + number))
         self.index = MemoryIndex()
-        self.owner = Owner(IDENTITY, number)
+        self.owner = Owner(boot.IDENTITY, number)
         self.up = False
         self.paused = False
         self.broken = False
         self.rotten = False
         self.incarnation = 0
+        self.move_count = 0
         self.clock_offset_us = self.rng.below(1 << 40)
         self.clock_rate = 1.0
         self.wall_offset_ms = 1_700_000_000_000
@@ -121,35 +108,10 @@ class SimNode:
         return True
 
     def _open(self) -> None:
-        home = open_home(
-            self.disk,
-            owner=self.owner,
-            crc64=crc64,
-            segment_bytes=SEGMENT_BYTES,
-            created_ms=0,
-        )
-        self.pool = SegmentPool(self.disk, segment_bytes=SEGMENT_BYTES, ready_count_max=1)
         self.catalog = WatchedCatalog(self.number, self.index, self.checker)
         applied = self.catalog.applied()
         applied_index = applied.index if applied is not None else 0
-        recovered = recover(
-            watermark=home.watermark,
-            applied_index=applied_index,
-            read=self.pool.read,
-            identity=IDENTITY,
-            crc64=crc64,
-            segment_bytes=SEGMENT_BYTES,
-        )
-        self.log = EntryLog(
-            start=recovered.table.start,
-            identity=IDENTITY,
-            crc64=crc64,
-            read=self.pool.read,
-            segment_bytes=SEGMENT_BYTES,
-            cache_bytes=CACHE_BYTES,
-            table=recovered.table,
-        )
-        flush_everything(self.disk, self.pool, home)
+        home, self.pool, self.log = boot.open_log(self.disk, self.owner, applied_index)
         self.checker.recovered(self.number, self.log, home.hard_state)
         replica = Replica(
             node=self.number,
@@ -391,3 +353,19 @@ class SimNode:
         )
         for segment_seq in released:
             self.world.note("release", self.number, segment_seq)
+        if self.core.replica.takes_proposals:
+            self._clean(min(self.flushed_index, safe_index, self.watermark.durable.index))
+
+    def _clean(self, limit_index: int) -> None:
+        moves = upkeep.plan_moves(
+            self.pool,
+            self.log,
+            self.catalog.segments(),
+            self.catalog.is_live,
+            limit_index=limit_index,
+        )
+        for command, extent in moves:
+            self.move_count += 1
+            op_id = b"%4d%12d" % (MOVER + self.number, self.move_count)
+            body = self.read_body((extent,))
+            self.propose(MOVE, codec.encode(command), body, op_id, lambda word, answer: None)

@@ -60,7 +60,7 @@ class Simulation:
         ]
         for node in self.nodes:
             node.peers = self.nodes
-        key_count = self.rng.pick((2, 5, 12))
+        key_count = self.rng.pick((2, 6, 24))
         think_us = self.rng.pick((20_000, 50_000, 150_000))
         client_count = self.rng.pick((2, 4, 8))
         self.clients = [self._client(n, key_count, think_us) for n in range(client_count)]

@@ -2,14 +2,19 @@
 
 from __future__ import annotations
 
-from typing import Dict, List, Optional
+from typing import Callable, Dict, List, Optional, Tuple
 
+from storage_core.catalog.commands import Move
 from storage_core.log import gc
 from storage_core.log.entries import EntryLog
+from storage_core.log.format import Extent
+from storage_core.log.recovery import walk_segment
 from storage_core.log.segment import SegmentPool
 from storage_core.log.slots import Watermark
+from tests.simulation.checksum import crc64
 
 RETAIN_SEGMENTS = 1
+MOVE_BYTES_MAX = 4_000
 
 
 def compact(log: EntryLog, *, limit_index: int) -> None:
@@ -41,3 +46,33 @@ def release(
     for segment_seq in released:
         pool.release(segment_seq, durable)
     return released
+
+
+def plan_moves(
+    pool: SegmentPool,
+    log: EntryLog,
+    live_bytes: Dict[int, int],
+    owner_of: Callable[[bytes, Extent], Optional[Move]],
+    *,
+    limit_index: int,
+) -> List[Tuple[Move, Extent]]:
+    """What the leader re-appends to empty the segment that frees most."""
+    victims = gc.choose_victims(
+        gc.segment_facts(pool.live(), live_bytes, log.table),
+        limit_index=limit_index,
+        start_index=log.table.start.index,
+        open_segment_seq=log.table.end.position.segment_seq,
+        segment_bytes=log.segment_bytes,
+    )
+    if not victims:
+        return []
+    records = walk_segment(
+        segment_seq=victims[0],
+        offset=0,
+        read=pool.read,
+        identity=log.identity,
+        crc64=crc64,
+        segment_bytes=log.segment_bytes,
+    )
+    moves, _ = gc.plan_moves(records, owner_of, MOVE_BYTES_MAX)
+    return moves
