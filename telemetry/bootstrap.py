@@ -20,8 +20,9 @@ from telemetry.metrics import MetricSet
 from telemetry.otlp.exporter import Exporter
 from telemetry.tracing import Recorder
 
-SWITCH_INTERVAL_S: Final = 0.001
-"""Python's 5 ms would let an encoding thread hold up the event loop for that long."""
+SWITCH_INTERVAL_S: Final = 0.0002
+"""Python's 5 ms would let an encoding thread hold up the event loop for that long, and let a busy
+loop hold up the log thread between its write, its flush and its report."""
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
