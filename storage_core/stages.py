@@ -25,8 +25,8 @@ from telemetry import names
 BATCHES_MAX = 4096
 """About ten seconds at full load."""
 LATE_S_MAX = 1.0
-ASK_S_MAX = 1.2
-"""A leader waits for its followers before it tells another node."""
+ASK_S_MAX = 1.1
+"""A leader waits for its followers first; who asks us gives up a little later than we do."""
 PEER_STAGES = (names.PEER_RECEIVE, names.PEER_CHECK, names.PEER_APPEND, names.PEER_FLUSH)
 
 
