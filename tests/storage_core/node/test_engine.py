@@ -48,7 +48,7 @@ async def run():
         spawn(loop, kept, fail_later())
     else:
         loop.call_soon(fail)
-    await asyncio.sleep(20)
+    await asyncio.wait_for(asyncio.Event().wait(), 20)
 def tcp():
     with socket.create_server(("127.0.0.1", 0)) as listener:
         one = socket.create_connection(listener.getsockname())
