@@ -44,7 +44,7 @@ class Limits(NamedTuple):
     uncommitted_bytes: int = 32 * 1024 * 1024
     queue_records: int = 4096
     queue_bytes: int = 64 * 1024 * 1024
-    apply_records: int = 256
+    apply_records: int = 128  # some 4 ms of the loop
     apply_bytes: int = 8 * 1024 * 1024
 
 

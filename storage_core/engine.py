@@ -49,7 +49,7 @@ SWEEP_EVERY_TICKS = 5
 INLINE_BYTES_MAX = 128 * 1024
 INLINE_FLUSH_NS_MAX = 400_000
 INLINE_PENDING_MAX = 2
-PUMPS_PER_TICK_MAX = 16
+PUMP_NS_MAX = 4_000_000
 DISK_FAILED_EXIT = 70
 log = logging.getLogger(__name__)
 
@@ -153,12 +153,15 @@ class Engine:
         context = self.barriers.next_context(now_us)
         if context is not None:
             self.core.read(context, now_us)
-        for _ in range(PUMPS_PER_TICK_MAX):
+        give_way_ns = now_us * 1000 + PUMP_NS_MAX
+        now_ns = 0
+        while now_ns < give_way_ns:
             effects = self.core.take(monotonic_ns() // 1000)
             flushed = self._obey(effects)
             # A flush right here lets go what waited for it; nothing else would wake us for that.
             if not (effects.more or flushed):
                 return
+            now_ns = monotonic_ns()
         self.wake()
 
     def _obey(self, effects: Effects) -> bool:
