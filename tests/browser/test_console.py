@@ -18,7 +18,7 @@ LIVE_MS_MAX = 20_000
 SHIFT_MAX = 0.02  # Web Vitals call 0.1 good.
 
 
-@pytest.fixture(scope="session")
+@pytest.fixture(scope="module")
 def kept_trace(browser: Browser, session: StorageState, fleet: LiveFleet) -> str:
     """The address of a write's trace; the demo traffic makes one within seconds."""
     context = browser.new_context(storage_state=session)
@@ -35,7 +35,7 @@ def kept_trace(browser: Browser, session: StorageState, fleet: LiveFleet) -> str
     return address
 
 
-@pytest.fixture(scope="session")
+@pytest.fixture(scope="module")
 def profile(fleet: LiveFleet) -> dict[str, str]:
     """A profile of a node that serves: the addresses of its run and of its flame graph."""
     out = fleet.manage("profile", "node-0", "--seconds", "2", "--wait")
