@@ -62,6 +62,7 @@ class SimNode:
         self.rotten = False
         self.incarnation = 0
         self.move_count = 0
+        self.cleans = True
         self.clock_offset_us = self.rng.below(1 << 40)
         self.clock_rate = 1.0
         self.wall_offset_ms = 1_700_000_000_000
@@ -353,7 +354,7 @@ class SimNode:
         )
         for segment_seq in released:
             self.world.note("release", self.number, segment_seq)
-        if self.core.replica.takes_proposals:
+        if self.cleans and self.core.replica.takes_proposals:
             self._clean(min(self.flushed_index, safe_index, self.watermark.durable.index))
 
     def _clean(self, limit_index: int) -> None:

@@ -138,6 +138,9 @@ class Simulation:
         """Clients stop; then all nodes must hold the same, and what the model says."""
         for client in [*self.clients, self.probe]:
             client.stopped = True
+        for node in self.nodes:
+            # A leader that cleans is ahead of its followers by a heartbeat, rightly.
+            node.cleans = False
         self.world.run_until(self.world.now_us + SETTLING_US)
         running = [node for node in self.nodes if node.up]
         leaders = [node for node in running if node.core.replica.role == LEADER]

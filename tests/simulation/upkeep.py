@@ -40,9 +40,14 @@ def release(
     limit_index: int,
 ) -> List[int]:
     """Recycle the segments that hold nothing live; `durable` is the watermark on disk."""
-    facts = gc.segment_facts(pool.live(), live_bytes, log.table)
-    found = gc.releasable(facts, limit_index=limit_index, start_index=durable.start.index)
-    released = [seq for seq in found if seq < durable.start.position.segment_seq]
+    # By place: the log in memory may begin later than the watermark on disk does.
+    facts = [
+        fact
+        for fact in gc.segment_facts(pool.live(), live_bytes, log.table)
+        if fact.segment_seq < durable.start.position.segment_seq
+    ]
+    start_index = log.table.start.index
+    released = gc.releasable(facts, limit_index=limit_index, start_index=start_index)
     for segment_seq in released:
         pool.release(segment_seq, durable)
     return released
