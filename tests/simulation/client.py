@@ -167,6 +167,8 @@ class Client:
 
     def _try(self, node: int) -> None:
         """Ask `node`, and look again if it has not answered in time."""
+        if self.stopped:
+            return
         if self.world.now_us - self.begun_us > DEADLINE_US:
             self.unknown_count += 1
             self._finish("unknown")
