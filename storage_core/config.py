@@ -1,8 +1,8 @@
-"""Where and how this store runs, and every limit that it keeps.
+"""Where and how this store runs, and what its processes agree on.
 
 The settings are those of the whole fleet, so they are read in one place (`telemetry.config`) and
-only handed on here. A limit stands here with its unit and its reason, and nowhere else; pure
-modules are given the ones they need.
+only handed on here. What stands here is shared by nodes and supervisor; a limit of one part stands
+with that part (`core.Limits`, `frontend.limits`, `catalog.commands`), with its unit and reason.
 
 Read next: `telemetry.config` for the table of settings, docs/guide/settings.md for their meaning.
 """
@@ -22,14 +22,6 @@ __all__ = [
     "EMULATOR_ACCOUNT",
     "EMULATOR_KEY",
     "GROUP_ID",
-    "SEGMENT_SIZE_BYTES",
-    "INLINE_BODY_BYTES_MAX",
-    "CHUNK_SIZE_BYTES",
-    "UPLOAD_WINDOW_BYTES",
-    "PEER_IN_FLIGHT_BYTES_MAX",
-    "PEER_IN_FLIGHT_MESSAGES_MAX",
-    "CACHE_SIZE_BYTES",
-    "PARK_MS_MAX",
     "EXIT_DISK_FAILED",
     "EXIT_FOUND_WRONG",
     "EXIT_REFUSED",
@@ -43,30 +35,6 @@ HOST: Final = "127.0.0.1"
 
 GROUP_ID: Final = 1
 """One Raft group a cluster (ADR 001); the number stands in every format so more can come."""
-
-SEGMENT_SIZE_BYTES: Final = 256 << 20
-"""Large enough that a rename or an fsync of the folder is rare, small enough to copy at once."""
-
-INLINE_BODY_BYTES_MAX: Final = 256 << 10
-"""Up to here a body rides in its command's entry; above, one flush would stall the loop."""
-
-CHUNK_SIZE_BYTES: Final = 256 << 10
-"""Bodies above the inline limit arrive as entries of this size; smaller costs CPU a record."""
-
-UPLOAD_WINDOW_BYTES: Final = 2 << 20
-"""Chunks of one upload that may wait for a quorum: hides one flush at 500 MB/s."""
-
-PEER_IN_FLIGHT_BYTES_MAX: Final = 4 << 20
-"""More would make a heartbeat wait behind bodies (measured: 633 ms behind 256 MiB)."""
-
-PEER_IN_FLIGHT_MESSAGES_MAX: Final = 16
-"""Enough to fill one round trip with batches of small records."""
-
-CACHE_SIZE_BYTES: Final = 256 << 20
-"""Verified bodies in memory, per node; the page cache holds the rest."""
-
-PARK_MS_MAX: Final = 5_000
-"""How long the front door holds a request across a leader change before it answers 503."""
 
 EXIT_DISK_FAILED: Final = 70
 """Exit code of a node whose write or flush failed; it acknowledges nothing after."""

@@ -64,7 +64,6 @@ class BatchBook:
         self._loop = loop
         self._batches: list[BatchTimes] = []
         self._last_indexes: list[int] = []
-        self.flushed: BatchTimes | None = None
 
     def opened(self, batch: BatchTimes) -> None:
         """A batch goes to disk. An index written again after an election replaces the old one."""
