@@ -25,6 +25,7 @@ from typing import TYPE_CHECKING, NoReturn
 
 from storage_core import bulk
 from storage_core.barriers import Barriers
+from storage_core.config import EXIT_DISK_FAILED
 from storage_core.errors import CorruptLog, FatalDisk
 from storage_core.io.checksum import crc64
 from storage_core.log.format import HEADER_BYTES
@@ -50,7 +51,6 @@ INLINE_BYTES_MAX = 128 * 1024
 INLINE_FLUSH_NS_MAX = 400_000
 INLINE_PENDING_MAX = 2
 PUMP_NS_MAX = 4_000_000
-DISK_FAILED_EXIT = 70
 log = logging.getLogger(__name__)
 
 
@@ -396,4 +396,4 @@ def _is_quick(write: LogWrite) -> bool:
 def die_of_disk(error: BaseException) -> NoReturn:
     """After a failed flush nobody knows what is on disk, so nothing may be said any more."""
     log.critical("disk failed, stopping", extra={"reason": str(error)})
-    os._exit(DISK_FAILED_EXIT)
+    os._exit(EXIT_DISK_FAILED)

@@ -26,8 +26,15 @@ from storage_core.admin import AdminServer
 from storage_core.cache.bodies import BodyCache
 from storage_core.catalog.commands import CreateAccount
 from storage_core.catalog.view import CatalogView
-from storage_core.config import BEAT_INTERVAL_MS, EMULATOR_ACCOUNT, EMULATOR_KEY
-from storage_core.engine import DISK_FAILED_EXIT, Engine
+from storage_core.config import (
+    BEAT_INTERVAL_MS,
+    EMULATOR_ACCOUNT,
+    EMULATOR_KEY,
+    EXIT_DISK_FAILED,
+    EXIT_FOUND_WRONG,
+    EXIT_REFUSED,
+)
+from storage_core.engine import Engine
 from storage_core.errors import CorruptLog, FatalDisk, StoreError
 from storage_core.fleet.beats import BeatSender
 from storage_core.front_listener import FrontListener
@@ -49,9 +56,7 @@ from telemetry.tracing import StageClock
 HOST = "127.0.0.1"
 HAND_OVER_S_MAX = 1.0
 DRAIN_S_MAX = 3.0
-WRONG_EXIT = 71
 ACCOUNT_US_MAX = 5_000_000
-REFUSED_EXIT = 78
 log = logging.getLogger(__name__)
 
 
@@ -261,10 +266,10 @@ def _on_loop_error(loop: asyncio.AbstractEventLoop, context: dict[str, Any]) -> 
     error = context.get("exception")
     if isinstance(error, (AssertionError, CorruptLog)):
         log.critical("invariant broken, stopping", exc_info=error)
-        os._exit(WRONG_EXIT)
+        os._exit(EXIT_FOUND_WRONG)
     if isinstance(error, FatalDisk):
         log.critical("disk failed, stopping", exc_info=error)
-        os._exit(DISK_FAILED_EXIT)
+        os._exit(EXIT_DISK_FAILED)
     log.error("loop: %s", context.get("message", ""), exc_info=error)
 
 
@@ -289,7 +294,7 @@ def main(argv: Sequence[str]) -> int:
     """`node N`. Exit codes: 70 the disk failed, 71 an invariant broke, 78 refused to start."""
     if sys.flags.optimize:
         sys.stderr.write("node: assertions must be on, start without -O\n")
-        return REFUSED_EXIT
+        return EXIT_REFUSED
     if len(argv) != 1 or not argv[0].isdigit():
         sys.stderr.write("usage: manage.py node N\n")
         return 2
@@ -298,11 +303,11 @@ def main(argv: Sequence[str]) -> int:
         uvloop.run(_serve(settings, int(argv[0])))
     except (SettingError, HomeRefused, CorruptLog, OSError, ValueError, KeyError) as error:
         sys.stderr.write(f"node {argv[0]}: {error}\n")
-        return REFUSED_EXIT
+        return EXIT_REFUSED
     except FatalDisk as error:
         sys.stderr.write(f"node {argv[0]}: disk failed: {error}\n")
-        return DISK_FAILED_EXIT
+        return EXIT_DISK_FAILED
     except AssertionError:
         log.critical("invariant broken at the start", exc_info=True)
-        return WRONG_EXIT
+        return EXIT_FOUND_WRONG
     return 0

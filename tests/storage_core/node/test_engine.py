@@ -12,9 +12,8 @@ import pytest
 
 from storage_core import engine as engine_module
 from storage_core.catalog.commands import CreateContainer
-from storage_core.engine import DISK_FAILED_EXIT
+from storage_core.config import EXIT_DISK_FAILED, EXIT_FOUND_WRONG
 from storage_core.errors import Unavailable
-from storage_core.node import WRONG_EXIT
 from storage_core.peers import BULK
 from telemetry import names
 from telemetry.tracing import StageClock
@@ -60,7 +59,7 @@ uvloop.run(run())
 @pytest.mark.parametrize("where", ["frame", "task", "callback"])
 @pytest.mark.parametrize(
     ("error", "code"),
-    [("assertion", WRONG_EXIT), ("log", WRONG_EXIT), ("disk", DISK_FAILED_EXIT)],
+    [("assertion", EXIT_FOUND_WRONG), ("log", EXIT_FOUND_WRONG), ("disk", EXIT_DISK_FAILED)],
 )
 def test_a_node_that_is_wrong_stops_wherever_it_noticed(where: str, error: str, code: int) -> None:
     done = subprocess.run(
