@@ -15,12 +15,11 @@ from collections.abc import Callable, Sequence
 from typing import TYPE_CHECKING, NamedTuple, Protocol
 
 if TYPE_CHECKING:
-    from telemetry.tracing import StageClock
-
     from storage_core.catalog.commands import Command, Outcome
     from storage_core.catalog.view import CatalogView
     from storage_core.errors import StoreError
     from storage_core.log.format import Extent
+    from telemetry.tracing import StageClock
 
 
 class RemoteStage(NamedTuple):
