@@ -141,6 +141,11 @@ SILENCED_SYSTEM_CHECKS = ["security.W008", "security.W021"]
 if not PUBLIC_HTTPS:
     SILENCED_SYSTEM_CHECKS += ["security.W004", "security.W012", "security.W016"]
 
+# Called by the watcher with what changed among the alerts, from memory, before anything is written:
+# fn(transitions: Sequence[telemetry.slo.alerts.Transition], now_ms: int) -> None. A sink returns at
+# once; what may take long or needs the database goes to a thread of its own.
+ALERT_SINKS: list[str] = []
+
 BROKER_SOCKET = HOME / "run" / "valkey.sock"
 
 LOGGING = {

@@ -30,6 +30,8 @@ PURE_TELEMETRY = (
     "telemetry/receiver/tail.py",
     "telemetry/slo/alerts.py",
     "telemetry/slo/burn.py",
+    "telemetry/slo/counts.py",
+    "telemetry/slo/fleet_rules.py",
 )
 
 

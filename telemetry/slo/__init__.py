@@ -1,0 +1,1 @@
+"""Objectives, how fast their budgets burn, and when that is somebody's trouble."""
