@@ -2,8 +2,8 @@
 
 Nothing here has a default password or key: the secret key is made on first start. The console
 answers only to loopback names and to the host of HOLDFAST_PUBLIC_URL, sends a Content Security
-Policy without inline script or style, and lets nobody in who hasn't signed in, page by page
-exceptions being named in the view (`login_not_required`).
+Policy without inline script or style, and lets everybody do just what the table in
+`console.access` says.
 """
 
 from datetime import timedelta
@@ -49,7 +49,7 @@ MIDDLEWARE = [
     "django.middleware.common.CommonMiddleware",
     "django.middleware.csrf.CsrfViewMiddleware",
     "django.contrib.auth.middleware.AuthenticationMiddleware",
-    "django.contrib.auth.middleware.LoginRequiredMiddleware",
+    "console.gate.Gate",
     "django.middleware.clickjacking.XFrameOptionsMiddleware",
 ]
 
@@ -65,6 +65,7 @@ TEMPLATES = [
                 "django.template.context_processors.request",
                 "django.contrib.auth.context_processors.auth",
                 "console.frame.frame",
+                "console.gate.may",
             ],
             "builtins": ["console.templatetags.face"],
         },
@@ -98,7 +99,7 @@ WHITENOISE_MAX_AGE = 60
 WHITENOISE_ALLOW_ALL_ORIGINS = False
 
 # People sign in with a one-time link, so there is no password to check or to set.
-AUTHENTICATION_BACKENDS = ["django.contrib.auth.backends.ModelBackend"]
+AUTHENTICATION_BACKENDS = ["console.accounts.backend.LinkBackend"]
 LOGIN_URL = "sign-in"
 LOGIN_REDIRECT_URL = "now"
 SIGN_IN_LINK_LIFETIME = timedelta(minutes=10)

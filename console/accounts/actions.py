@@ -6,13 +6,16 @@ count says who won. Nothing here tells an unknown link from a used or an old one
 
 import hashlib
 import secrets
+from collections.abc import Sequence
 from datetime import datetime
 
 from django.conf import settings
 from django.contrib.auth.models import User
 from django.db import IntegrityError, transaction
 
-from console.accounts.models import ApiToken, SignInLink
+from console.accounts.models import ApiToken, Person, SignInLink
+from console.accounts.roles import Role
+from console.accounts.scopes import Scope
 
 SECRET_BYTES = 32
 API_PREFIX = "hft_"
@@ -26,14 +29,15 @@ def hash_secret(secret: str) -> str:
     return hashlib.sha256(secret.encode()).hexdigest()
 
 
-def make_sign_in_link(username: str, *, now: datetime) -> str:
-    """The secret of a fresh link for `username`, who is created on their first link."""
+def make_sign_in_link(username: str, *, now: datetime, role: Role | None = None) -> str:
+    """The secret of a fresh link for `username`, who is created on their first link.
+
+    The first person of a console is its admin; who comes later may look until granted more.
+    A `role` given is granted.
+    """
     secret = secrets.token_urlsafe(SECRET_BYTES)
     with transaction.atomic():
-        user, created = User.objects.get_or_create(username=username)
-        if created:
-            user.set_unusable_password()
-            user.save(update_fields=["password"])
+        user = _person_called(username, role)
         SignInLink.objects.filter(expires_at__lt=now - settings.SIGN_IN_LINK_LIFETIME).delete()
         SignInLink.objects.create(
             user=user,
@@ -52,10 +56,40 @@ def spend_sign_in_link(secret: str, *, now: datetime) -> User | None:
     return User.objects.get(signinlink__secret_hash=hash_secret(secret))
 
 
-def make_api_token(name: str) -> str:
+def _person_called(username: str, role: Role | None) -> User:
+    is_first = not Person.objects.exists()
+    user, created = User.objects.get_or_create(username=username)
+    if created:
+        user.set_unusable_password()
+        user.save(update_fields=["password"])
+    least = Role.ADMIN if is_first else Role.VIEWER
+    granted = (role or least).word
+    person, is_new = Person.objects.get_or_create(user=user, defaults={"role": granted})
+    if role is not None and not is_new:
+        Person.objects.filter(pk=person.pk).update(role=granted)
+    return user
+
+
+def make_api_token(
+    name: str, *, scopes: Sequence[Scope], expires_at: datetime, made_by: str
+) -> str:
+    """The secret of a new token. Raises NameTaken."""
+    assert scopes, "a token without a scope can do nothing"
     secret = API_PREFIX + secrets.token_urlsafe(SECRET_BYTES)
     try:
-        ApiToken.objects.create(name=name, secret_hash=hash_secret(secret))
+        with transaction.atomic():
+            ApiToken.objects.create(
+                name=name,
+                secret_hash=hash_secret(secret),
+                scopes=sorted(set(scopes)),
+                expires_at=expires_at,
+                made_by=made_by,
+            )
     except IntegrityError as error:
         raise NameTaken(name) from error
     return secret
+
+
+def revoke_api_token(name: str, *, now: datetime) -> bool:
+    """Whether this call revoked it; a token is revoked once."""
+    return ApiToken.objects.filter(name=name, revoked_at=None).update(revoked_at=now) == 1

@@ -1,20 +1,54 @@
-"""Who is asking?"""
+"""Who is asking, who there is, and whom to ask for more."""
 
 from collections.abc import Sequence
+from dataclasses import dataclass
+from datetime import datetime
 
+from django.contrib.auth.models import User
+from django.db.models import Q
 from django.http import HttpRequest
+from django.utils import timezone
 
 from console.accounts.actions import hash_secret
 from console.accounts.models import ApiToken
+from console.accounts.scopes import SCOPES, Scope
+
+GRANTORS_SHOWN = 2
+NOBODY = "whoever runs the console"
 
 
-def bearer(request: HttpRequest) -> ApiToken | None:
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Bearer:
+    """A token that works now."""
+
+    name: str
+    scopes: frozenset[Scope]
+
+
+def bearer(request: HttpRequest, *, now: datetime | None = None) -> Bearer | None:
     """The token of the Authorization header; None if there is none that works."""
     scheme, _, secret = request.headers.get("Authorization", "").partition(" ")
     if scheme.lower() != "bearer" or not secret:
         return None
-    return ApiToken.objects.filter(secret_hash=hash_secret(secret.strip()), revoked_at=None).first()
+    now = now or timezone.now()
+    token = ApiToken.objects.filter(
+        Q(expires_at=None) | Q(expires_at__gt=now),
+        secret_hash=hash_secret(secret.strip()),
+        revoked_at=None,
+    ).first()
+    if token is None:
+        return None
+    return Bearer(
+        name=token.name,
+        scopes=frozenset(Scope(word) for word in token.scopes if word in SCOPES),
+    )
 
 
 def api_tokens() -> Sequence[ApiToken]:
     return list(ApiToken.objects.order_by("name"))
+
+
+def grantors() -> Sequence[str]:
+    """Names of at most two people who can grant a role; who made the console, if there is none."""
+    admins = User.objects.filter(is_active=True, person__role="admin").order_by("pk")
+    return list(admins.values_list("username", flat=True)[:GRANTORS_SHOWN]) or [NOBODY]

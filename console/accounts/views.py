@@ -6,7 +6,6 @@ same form takes the code by hand.
 """
 
 from django.contrib.auth import login, logout
-from django.contrib.auth.decorators import login_not_required
 from django.http import HttpRequest, HttpResponse
 from django.shortcuts import redirect, render
 from django.utils import timezone
@@ -18,7 +17,6 @@ from django.views.decorators.http import require_http_methods, require_POST
 from console.accounts import actions
 from console.audit.actions import record
 
-BACKEND = "django.contrib.auth.backends.ModelBackend"
 SECRET_LENGTH_MAX = 100
 
 
@@ -29,7 +27,6 @@ def where_next(request: HttpRequest) -> str:
     return "/"
 
 
-@login_not_required
 @never_cache
 @sensitive_post_parameters("code")
 @require_http_methods(["GET", "POST"])
@@ -40,7 +37,7 @@ def sign_in(request: HttpRequest) -> HttpResponse:
         user = actions.spend_sign_in_link(code, now=timezone.now())
         if user is not None:
             record(actor=user.username, action="sign in", target="console")
-            login(request, user, backend=BACKEND)
+            login(request, user)
             return redirect(where_next(request))
         refused = True
     page = {"refused": refused, "next": where_next(request)}

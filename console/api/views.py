@@ -1,25 +1,19 @@
-"""The API, version 1. A bearer token or a signed-in person asks; a program's deeds are audited too.
-
-With a token there is no cookie, so there is nothing a foreign page could forge: only then is the
-CSRF check left out. A person's session is checked like any form.
-"""
+"""The API, version 1. The gate has let the caller in; a program's deeds are audited too."""
 
 from collections.abc import Callable
 from typing import Any
 
-from django.contrib.auth.decorators import login_not_required
 from django.core.exceptions import RequestDataTooBig
 from django.http import HttpRequest, HttpResponseBase, JsonResponse
-from django.middleware.csrf import CsrfViewMiddleware
 from django.urls import reverse
 from django.views.decorators.cache import never_cache
 from django.views.decorators.csrf import csrf_exempt
 
-from console.accounts.queries import bearer
 from console.api.bodies import BODY_BYTES_MAX, BadBody, read_object
 from console.api.problems import problem
 from console.audit.actions import record
 from console.evidence_reads import evidence
+from console.gate import caller_of
 from console.live.badge import badge_of
 from console.live.observatory import SourceSilent
 from console.live.sources import observatory
@@ -36,35 +30,14 @@ RETRY_AFTER_S = 5
 Endpoint = Callable[[HttpRequest, str], HttpResponseBase]
 
 
-def forged(request: HttpRequest) -> bool:
-    """Whether a person's request lacks the CSRF token."""
-    check = CsrfViewMiddleware(lambda _: JsonResponse({}))
-    check.process_request(request)
-    return check.process_view(request, get_status, (), {}) is not None
-
-
 def endpoint(**methods: Endpoint) -> Callable[[HttpRequest], HttpResponseBase]:
     """A view over one function for each method; each is told the actor's name."""
 
     @csrf_exempt
-    @login_not_required
     @never_cache
     def view(request: HttpRequest) -> HttpResponseBase:
-        answer = methods.get(request.method or "")
-        if answer is None:
-            refusal = problem(405, f"{request.method} is not answered here")
-            refusal["Allow"] = ", ".join(methods)
-            return refusal
-        if request.headers.get("Authorization"):
-            token = bearer(request)
-            if token is None:
-                return problem(401, "The bearer token is not known here, or was revoked")
-            return answer(request, f"token {token.name}")
-        if not request.user.is_authenticated:
-            return problem(401, "A bearer token is needed: ./manage.py token NAME makes one")
-        if request.method != "GET" and forged(request):
-            return problem(403, "The CSRF token is missing or wrong", field="X-CSRFToken")
-        return answer(request, request.user.get_username())
+        method = "GET" if request.method == "HEAD" else request.method or ""
+        return methods[method](request, caller_of(request).name)
 
     return view
 

@@ -41,8 +41,10 @@ PAGES: dict[str, tuple[str, Callable[[Picture], dict[str, Any]]]] = {
 
 @never_cache
 async def events(request: HttpRequest, page: str) -> HttpResponseBase:
-    if page not in PAGES or request.method != "GET":
-        return HttpResponse(status=404 if page not in PAGES else 405)
+    if page not in PAGES:
+        return HttpResponse(status=404)
+    if request.method == "HEAD":
+        return HttpResponse(content_type="text/event-stream")
     template, context = PAGES[page]
     broadcast = broadcast_of(observatory)
     if broadcast.is_full:

@@ -27,7 +27,10 @@ from storage_core.fleet.supervisor import Supervisor
 from storage_core.fleet.survivors import open_front_door, take_over
 
 LINK_TIMEOUT_S: Final = 30.0
-LINK_COMMAND: Final = (sys.executable, str(ROOT / "manage.py"), "login-link", "admin")
+LINK_COMMAND: Final = (
+    *(sys.executable, str(ROOT / "manage.py")),
+    *("login-link", "admin", "--role", "admin"),
+)
 FAILURE_LOOK_EVERY_S: Final = 1.0
 EXIT_CANNOT_START: Final = 1
 STOP_SIGNALS: Final = (signal.SIGINT, signal.SIGTERM, signal.SIGHUP)

@@ -94,7 +94,7 @@ class LiveFleet:
         return done.stdout
 
     def sign_in_link(self) -> str:
-        found = LINK.search(self.manage("login-link", "ada"))
+        found = LINK.search(self.manage("login-link", "ada", "--role", "admin"))
         assert found is not None
         return found[0]
 

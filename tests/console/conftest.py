@@ -6,6 +6,7 @@ import pytest
 from django.contrib.auth.models import User
 from django.test import Client
 
+from console.accounts.models import Person
 from console.evidence_reads import evidence
 from console.live.sources import observatory
 from runbooks import actions
@@ -13,9 +14,16 @@ from runbooks.models import Run
 from tests.console.twins import EVERYTHING, FleetTwin, QueryTwin
 
 
+def make_person(name: str, role: str) -> User:
+    user = User.objects.create_user(name)
+    Person.objects.create(user=user, role=role)
+    return user
+
+
 @pytest.fixture
 def person(db: None) -> User:
-    return User.objects.create_user("ada")
+    """Ada may everything; tests of who may not make their own people."""
+    return make_person("ada", "admin")
 
 
 @pytest.fixture

@@ -22,7 +22,7 @@ pytestmark = pytest.mark.django_db
 @pytest.fixture
 def token(db: None) -> str:
     out = StringIO()
-    call_command("token", "ci", stdout=out)
+    call_command("token", "ci", "--scope", "read", "--scope", "runs:write", stdout=out)
     return out.getvalue().strip()
 
 

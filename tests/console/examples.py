@@ -1,0 +1,16 @@
+"""Example arguments of routes that take some, for tests that walk all routes.
+
+Whoever adds a route with arguments adds a line; what it names need not exist.
+"""
+
+from collections.abc import Mapping
+
+EXAMPLES: Mapping[str, Mapping[str, object]] = {
+    "live-events": {"page": "now"},
+    "trace": {"trace_id": "0" * 32},
+    "profile": {"profile_id": "a"},
+    "profile-stacks": {"profile_id": "a"},
+    "run": {"run_id": 1},
+    "run-retry": {"run_id": 1},
+    "run-cancel": {"run_id": 1},
+}
