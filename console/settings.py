@@ -38,6 +38,7 @@ INSTALLED_APPS = [
     "console.accounts",
     "console.audit",
     "runbooks",
+    "runbooks.drills",
 ]
 
 MIDDLEWARE = [
@@ -146,6 +147,11 @@ if not PUBLIC_HTTPS:
 # fn(transitions: Sequence[telemetry.slo.alerts.Transition], now_ms: int) -> None. A sink returns at
 # once; what may take long or needs the database goes to a thread of its own.
 ALERT_SINKS: list[str] = []
+# What the watcher does beside looking after runs (dotted paths of `runbooks.watch.Duty`).
+WATCHER_DUTIES = [
+    "runbooks.drills.watching.PAUSES",
+    "runbooks.drills.watching.DRILLS",
+]
 
 BROKER_SOCKET = HOME / "run" / "valkey.sock"
 

@@ -13,10 +13,11 @@ import os
 import signal
 import socket
 import struct
+import time
 from collections.abc import Mapping
 from typing import Any, Final
 
-from storage_core.fleet.home import replace_file
+from storage_core.fleet import pauses
 from storage_core.fleet.supervisor import Supervisor
 from storage_core.fleet.watched import WatchedPart
 
@@ -39,10 +40,13 @@ class Control:
         self._path = supervisor.settings.run / "supervisor.sock"
         self._server: asyncio.Server | None = None
         self._paused: dict[str, int] = {}
+        """Part -> Unix time in ms at which its pause ends."""
 
     async def start(self) -> None:
         """Listen, in place of a predecessor."""
         self._path.unlink(missing_ok=True)
+        # Whatever a predecessor left paused was continued when it was taken over.
+        self._write_leases()
         self._server = await asyncio.start_unix_server(
             self._serve, str(self._path), limit=REQUEST_BYTES_MAX
         )
@@ -117,7 +121,7 @@ class Control:
     def _pause(self, watched: WatchedPart, ttl_ms: object) -> None:
         if not isinstance(ttl_ms, int) or not 1 <= ttl_ms <= PAUSE_MS_MAX:
             raise BadRequest(f"ttl_ms is a whole number from 1 to {PAUSE_MS_MAX}")
-        self._paused[watched.name] = ttl_ms
+        self._paused[watched.name] = time.time_ns() // 1_000_000 + ttl_ms
         self._write_leases()
         if watched.pause_timer is not None:
             watched.pause_timer.cancel()
@@ -135,7 +139,7 @@ class Control:
         self._write_leases()
 
     def _write_leases(self) -> None:
-        replace_file(self._supervisor.settings.run / "pauses.json", json.dumps(self._paused))
+        pauses.write(self._supervisor.settings.run, self._paused)
 
 
 def _peer_uid(writer: asyncio.StreamWriter) -> int:

@@ -1,0 +1,1 @@
+"""Drills: break the store on purpose, and prove with numbers that nothing was lost."""
