@@ -37,6 +37,7 @@ INSTALLED_APPS = [
     "console",
     "console.accounts",
     "console.audit",
+    "console.oncall",
     "runbooks",
     "runbooks.drills",
 ]

@@ -9,8 +9,10 @@ from datetime import datetime
 from enum import IntEnum
 
 from django.contrib.auth.models import AnonymousUser, User
+from django.utils import timezone
 
 from console.accounts.models import Person
+from console.oncall.queries import is_on_call
 
 
 class Role(IntEnum):
@@ -45,4 +47,7 @@ def role_of(user: User | AnonymousUser, *, now: datetime | None = None) -> Role 
     """
     if not isinstance(user, User) or not user.is_active:
         return None
-    return own_role(user)
+    own = own_role(user)
+    if own < Role.RESPONDER and is_on_call(user.get_username(), now or timezone.now()):
+        return Role.RESPONDER
+    return own
