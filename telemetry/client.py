@@ -51,6 +51,12 @@ class QueryClient:
             "/v1/nodes/series", {"measure": measure, "seconds": seconds, "step": step}
         )
 
+    def node_seconds(self, *, seconds: int, write_ms: float, read_ms: float) -> Document:
+        """Every second of every node as columns, from memory."""
+        return self._must(
+            "/v1/nodes/seconds", {"seconds": seconds, "write_ms": write_ms, "read_ms": read_ms}
+        )
+
     def objectives(self, *, seconds: int, step: int, write_ms: float, read_ms: float) -> Document:
         """Good and bad requests by step, from memory."""
         return self._must(
@@ -131,6 +137,30 @@ class QueryClient:
                 "service": service,
             },
         )
+
+    def points(
+        self,
+        name: str,
+        *,
+        since_ms: int,
+        until_ms: int,
+        step: int = 5,
+        by: str = "",
+    ) -> Document:
+        """Any metric by node, by step, and by one attribute: count, sum, last, p50 and p99."""
+        return self._must(
+            "/v1/points",
+            {"name": name, "since_ms": since_ms, "until_ms": until_ms, "step": step, "by": by},
+        )
+
+    def requests(self, *, since_ms: int, until_ms: int, limit: int = 150) -> list[Document]:
+        """Kept requests of the store with their attributes and stages, at most `limit` of each
+        reason to keep one, a fair sample if there were more.
+        """
+        found = self._must(
+            "/v1/requests", {"since_ms": since_ms, "until_ms": until_ms, "limit": limit}
+        )
+        return list(found["requests"])
 
     def logs(
         self,

@@ -302,3 +302,42 @@ def objective_counts(
                 }
             )
     return found
+
+
+COLUMNS: Final = (
+    "reads", "writes", "failed", "slow", "read_p50_ms", "read_p99_ms", "write_p50_ms",
+    "write_p99_ms", "flush_p50_ms", "flush_p99_ms",
+)  # fmt: skip
+
+
+def node_seconds(
+    rings: Rings, *, now_ms: int, seconds: int, write_ms: float, read_ms: float
+) -> dict[str, object]:
+    """Every second of every node, as columns: `start_s`, and by node one list for each of COLUMNS.
+
+    A second in which the node was not heard is None in every column; `slow` counts requests over
+    the objectives' limits.
+    """
+    steps = rings.steps(now_ms=now_ms, seconds=seconds, step=1)
+    nodes: dict[str, dict[str, list[float | None]]] = {}
+    for node in rings.nodes:
+        columns: dict[str, list[float | None]] = {name: [] for name in COLUMNS}
+        for start in steps:
+            sums = rings.sum_over(start=start, step=1, kinds=(READ, WRITE, FLUSH), nodes=(node,))
+            values = [None] * len(COLUMNS) if sums is None else _columns(sums, write_ms, read_ms)
+            for name, value in zip(COLUMNS, values, strict=True):
+                columns[name].append(value)
+        nodes[node] = columns
+    return {"start_s": steps[0], "nodes": nodes}
+
+
+def _columns(sums: Mapping[str, Sum], write_ms: float, read_ms: float) -> list[float | None]:
+    read, write, flush = sums[READ], sums[WRITE], sums[FLUSH]
+    quantiles = [each.quantile_ms(share) for each in (read, write, flush) for share in (0.5, 0.99)]
+    return [
+        read.count,
+        write.count,
+        read.failed + write.failed,
+        write.slower_than(write_ms) + read.slower_than(read_ms),
+        *(None if value is None else round(value, 3) for value in quantiles),
+    ]

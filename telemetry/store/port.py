@@ -9,7 +9,6 @@ runs on two threads with a short queue: a slow question makes the next one wait 
 from __future__ import annotations
 
 import asyncio
-import json
 import re
 import threading
 import time
@@ -26,8 +25,9 @@ from telemetry.receiver.app import Receiver, check_token
 from telemetry.receiver.http import Refused, Request, Response, json_response
 from telemetry.receiver.rings import MEASURES, SECONDS_KEPT, Rings
 from telemetry.receiver.spool import Spool
-from telemetry.store import query
+from telemetry.store import diagnostics, query
 from telemetry.store.engine import open_engine
+from telemetry.store.posted import PROFILE_ID, profile_row
 from telemetry.store.query import Document, TraceFilter
 from telemetry.store.writer import Writer, profile_job
 
@@ -38,7 +38,6 @@ CACHE_S: Final = 1.0
 CACHE_MAX: Final = 64
 STEPS_MAX: Final = 720
 HEX: Final = re.compile(r"[0-9a-f]{32}")
-PROFILE_ID: Final = re.compile(r"[A-Za-z0-9_.:-]{1,128}")
 DAY_MS: Final = 86_400_000
 
 
@@ -114,10 +113,13 @@ class QueryPort:
         self._routes: dict[str, Callable[[Parameters], Awaitable[Response]]] = {
             "/v1/now": self._now,
             "/v1/nodes/series": self._node_series,
+            "/v1/nodes/seconds": self._node_seconds,
             "/v1/objectives": self._objectives,
             "/v1/traces": self._traces,
             "/v1/stages": self._stages,
             "/v1/metrics": self._metrics,
+            "/v1/points": self._points,
+            "/v1/requests": self._requests,
             "/v1/logs": self._logs,
             "/v1/profiles": self._profiles,
         }
@@ -206,6 +208,17 @@ class QueryPort:
                 rings.node_series(
                     self._rings, measure=measure, now_ms=now_ms, seconds=seconds, step=step
                 )
+            ),
+        )
+
+    async def _node_seconds(self, parameters: Parameters) -> Response:
+        seconds = parameters.whole("seconds", 900, 1, SECONDS_KEPT - 60)
+        write_ms = parameters.number("write_ms", 50.0)
+        read_ms = parameters.number("read_ms", 20.0)
+        return self._cached(
+            ("seconds", seconds, write_ms, read_ms),
+            lambda now_ms: rings.node_seconds(
+                self._rings, now_ms=now_ms, seconds=seconds, write_ms=write_ms, read_ms=read_ms
             ),
         )
 
@@ -299,6 +312,27 @@ class QueryPort:
             )
         )
 
+    async def _points(self, parameters: Parameters) -> Response:
+        name, by = parameters.text("name"), parameters.text("by")
+        if not name:
+            raise Refused(400, "name: a metric's name is needed")
+        since_ms, until_ms = parameters.window(900_000)
+        step_s = parameters.whole("step", 5, 1, 3600)
+        return await self._one(
+            lambda client: diagnostics.points(
+                client, name=name, by=by, since_ms=since_ms, until_ms=until_ms, step_s=step_s
+            )
+        )
+
+    async def _requests(self, parameters: Parameters) -> Response:
+        since_ms, until_ms = parameters.window(300_000)
+        limit = parameters.whole("limit", 150, 1, query.LIMIT_MAX)
+        return await self._one(
+            lambda client: diagnostics.requests(
+                client, since_ms=since_ms, until_ms=until_ms, limit=limit
+            )
+        )
+
     async def _logs(self, parameters: Parameters) -> Response:
         since_ms, until_ms = parameters.window(3_600_000)
         trace_id = parameters.text("trace_id").lower()
@@ -334,42 +368,3 @@ class QueryPort:
         except ClickHouseError as error:
             raise Refused(503, f"the store failed: {str(error)[:300]}") from error
         return json_response({"id": row[0]}, 201)
-
-
-def profile_row(body: bytes) -> tuple[object, ...]:
-    """A posted profile as a row; what has no column goes into its details."""
-    try:
-        given = json.loads(body)
-    except ValueError:
-        raise Refused(400, "the body is not JSON") from None
-    if not isinstance(given, dict):
-        raise Refused(400, "the body is not a JSON object")
-    expected: dict[str, type | tuple[type, ...]] = {
-        "id": str,
-        "target": str,
-        "started_ms": int,
-        "seconds": (int, float),
-        "rate_hz": int,
-        "samples": int,
-        "pause_percent": (int, float),
-        "collapsed": str,
-    }
-    for name, kind in expected.items():
-        if not isinstance(given.get(name), kind) or isinstance(given.get(name), bool):
-            raise Refused(400, f"{name}: missing, or not what is expected")
-    if not PROFILE_ID.fullmatch(given["id"]):
-        raise Refused(400, "id: 1 to 128 letters, digits, or any of _ . : -")
-    if not 0 <= given["started_ms"] <= 1 << 42 or not 0 <= given["rate_hz"] <= 10_000:
-        raise Refused(400, "started_ms or rate_hz: out of range")
-    details = {name: value for name, value in given.items() if name not in expected}
-    return (
-        given["id"],
-        given["started_ms"],
-        given["target"][:256],
-        float(given["seconds"]),
-        given["rate_hz"],
-        max(0, given["samples"]),
-        float(given["pause_percent"]),
-        json.dumps(details),
-        given["collapsed"],
-    )
