@@ -108,6 +108,12 @@ RULES: Mapping[str, Rule] = {
     "run": page(GET=VIEWER),
     "run-retry": page(POST=RESPONDER),
     "run-cancel": page(POST=RESPONDER),
+    # Triage
+    "triage": page(GET=VIEWER),
+    "cause": page(GET=VIEWER),
+    "cause-newer": page(GET=VIEWER),
+    "question": page(GET=VIEWER),
+    "accuracy": page(GET=VIEWER),
     # Settings
     "settings": page(GET=VIEWER),
     # Programs

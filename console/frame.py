@@ -16,7 +16,10 @@ RAIL = (
     ("cluster", "Cluster", "cluster"),
     ("runs", "Runs", "runs"),
 )
-RAIL_BELOW = (("settings", "Settings", "settings"),)
+RAIL_BELOW = (
+    ("accuracy", "Accuracy", "accuracy"),
+    ("settings", "Settings", "settings"),
+)
 BAR = ("now", "cluster", "runs")
 
 

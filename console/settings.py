@@ -38,6 +38,7 @@ INSTALLED_APPS = [
     "console.accounts",
     "console.audit",
     "console.oncall",
+    "console.triage",
     "runbooks",
     "runbooks.drills",
 ]

@@ -12,6 +12,7 @@ from console.profiles import views as profiles
 from console.runs import views as runs
 from console.settings_page import search, settings_page
 from console.traces import views as traces
+from console.triage import views as triage
 
 
 def healthz(request: HttpRequest) -> HttpResponse:
@@ -32,6 +33,11 @@ urlpatterns = [
     path("runs/<int:run_id>", runs.run, name="run"),
     path("runs/<int:run_id>/retry", runs.retry, name="run-retry"),
     path("runs/<int:run_id>/cancel", runs.cancel, name="run-cancel"),
+    path("incidents/<int:incident_id>/triage", triage.triage, name="triage"),
+    path("incidents/<int:incident_id>/cause", triage.cause, name="cause"),
+    path("incidents/<int:incident_id>/cause/newer", triage.cause_newer, name="cause-newer"),
+    path("question", triage.question, name="question"),
+    path("accuracy", triage.accuracy, name="accuracy"),
     path("settings", settings_page, name="settings"),
     path("search", search, name="search"),
     path("sign-in", accounts.sign_in, name="sign-in"),

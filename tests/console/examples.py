@@ -13,4 +13,7 @@ EXAMPLES: Mapping[str, Mapping[str, object]] = {
     "run": {"run_id": 1},
     "run-retry": {"run_id": 1},
     "run-cancel": {"run_id": 1},
+    "triage": {"incident_id": 1},
+    "cause": {"incident_id": 1},
+    "cause-newer": {"incident_id": 1},
 }

@@ -1,0 +1,75 @@
+"""Writing down what triage said. A version is written once, and only when the answer changed."""
+
+from __future__ import annotations
+
+from dataclasses import asdict
+
+from django.db import IntegrityError, transaction
+
+from console.triage import limits
+from console.triage.findings import Findings, claim_body
+from console.triage.models import TEXT_LENGTH_MAX, Diagnosis, Finding, Look
+
+
+def keep(incident_id: int, findings: Findings, *, made_ms: int, cpu_ms: float) -> Diagnosis | None:
+    """Write the next version, or nothing: None if the newest version says the same.
+
+    Safe to call twice at once: the loser of the race over a version number writes nothing.
+    """
+    newest = Diagnosis.objects.filter(incident_id=incident_id).order_by("-version").first()
+    if newest is not None and newest.digest == findings.digest:
+        return None
+    try:
+        with transaction.atomic():
+            diagnosis = Diagnosis.objects.create(
+                incident_id=incident_id,
+                version=1 if newest is None else newest.version + 1,
+                made_ms=made_ms,
+                onset_ms=findings.onset_ms,
+                is_abstained=findings.is_abstained,
+                digest=findings.digest,
+                moved=[asdict(line) for line in findings.moved],
+                missing=[asdict(silence) for silence in findings.missing],
+                baselines={name: list(said) for name, said in findings.baselines.items()},
+                cpu_ms=cpu_ms,
+            )
+            Finding.objects.bulk_create(
+                Finding(
+                    diagnosis=diagnosis,
+                    rank=rank,
+                    entity=claim.entity,
+                    kind=claim.kind,
+                    score=claim.score,
+                    headline=claim.headline[:TEXT_LENGTH_MAX],
+                    body=claim_body(claim),
+                )
+                for rank, claim in enumerate(findings.claims, start=1)
+            )
+    except IntegrityError:
+        return None
+    return diagnosis
+
+
+def open_look(incident_id: int, *, since_ms: int, now_ms: int) -> Look:
+    """The incident's book of looks; begun now if there is none."""
+    look, _ = Look.objects.get_or_create(
+        incident_id=incident_id, defaults={"since_ms": since_ms, "due_ms": now_ms}
+    )
+    return look
+
+
+def close_look(look: Look, *, now_ms: int, is_over: bool) -> bool:
+    """Count a look and say when the next is due. False: somebody else counted it first."""
+    waits = limits.LOOK_AGAIN_AFTER_S
+    due_ms = None
+    if not is_over and look.count < len(waits):
+        due_ms = now_ms + waits[look.count] * 1000
+    changed = Look.objects.filter(pk=look.pk, count=look.count).update(
+        count=look.count + 1, due_ms=due_ms
+    )
+    return changed == 1
+
+
+def note_rung(look: Look, *, due_ms: int) -> bool:
+    """Put the next ring off. False: another watcher rang."""
+    return Look.objects.filter(pk=look.pk, due_ms=look.due_ms).update(due_ms=due_ms) == 1
