@@ -1,4 +1,4 @@
-"""A node's own door for its keepers: status, segments, transfer. Loopback, one token.
+"""A node's own door for its keepers: status, orders, fault switches. Loopback, one token.
 
 `manage.py status`, the console and drills need an answer when everything else is down, so this
 needs nothing but the node itself. One request a connection, JSON both ways, everything bounded.
@@ -10,7 +10,7 @@ import asyncio
 import hmac
 import json
 import logging
-from collections.abc import Callable, Mapping
+from collections.abc import Awaitable, Callable, Mapping
 from typing import Any
 
 REQUEST_BYTES_MAX = 16 * 1024
@@ -18,11 +18,14 @@ REQUEST_S_MAX = 5.0
 LINGER_S_MAX = 0.5
 """After an answer to a request that was not read whole, so that no reset swallows it."""
 LENGTH_DIGITS_MAX = 8
-REASONS = {200: "OK", 400: "Bad Request", 401: "Unauthorized", 404: "Not Found", 409: "Conflict"}
+REASONS = {
+    200: "OK", 400: "Bad Request", 401: "Unauthorized", 403: "Forbidden", 404: "Not Found",
+    409: "Conflict", 503: "Service Unavailable",
+}  # fmt: skip
 log = logging.getLogger(__name__)
 
 Answer = tuple[int, Mapping[str, Any]]
-Route = Callable[[Mapping[str, Any]], Answer]
+Route = Callable[[Mapping[str, Any]], Answer | Awaitable[Answer]]
 
 
 class AdminServer:
@@ -93,7 +96,8 @@ class AdminServer:
             return 400, {"error": "body is not JSON"}
         if not isinstance(parsed, dict):
             return 400, {"error": "body is not a JSON object"}
-        return route(parsed)
+        answer = route(parsed)
+        return answer if isinstance(answer, tuple) else await answer
 
 
 async def _read_rest(reader: asyncio.StreamReader) -> None:

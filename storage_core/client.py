@@ -1,4 +1,4 @@
-"""The store as seen from outside: the nodes' admin ports, for who shows them or moves the lead.
+"""The store as seen from outside: the nodes' admin ports, for who shows them or gives orders.
 
 A node may be dead, stopped or busy, and the page that asks must still come. So every call has a
 deadline for all of it, all nodes are asked at once, and a node that doesn't answer in time, or
@@ -8,9 +8,6 @@ Invariant: a NodeStatus is complete, or there is none.
 
 from __future__ import annotations
 
-import http.client
-import json
-import socket
 import time
 from collections.abc import Mapping
 from concurrent.futures import ThreadPoolExecutor
@@ -18,12 +15,23 @@ from concurrent.futures import wait as wait_for
 from dataclasses import dataclass
 from typing import Final, cast
 
-from storage_core.errors import NodeUnreachable
-from telemetry.config import Settings, read_secret
+from storage_core.admin_call import AdminPort
+from storage_core.errors import NodeUnreachable, OrderRefused
+from storage_core.orders import FaultState, Fence, Operation
+from telemetry.config import Settings
+
+__all__ = [
+    "AccountStatus",
+    "FaultState",
+    "Fence",
+    "FleetClient",
+    "NodeStatus",
+    "Operation",
+    "PeerStatus",
+]
 
 STATUS_TIMEOUT_S: Final = 1.0
-ANSWER_BYTES_MAX: Final = 256 * 1024
-"""A status is about 1 KiB; more than this is not a node."""
+ORDER_TIMEOUT_S: Final = 5.0
 
 ROLES: Final = frozenset({"leader", "follower", "candidate", "recovering"})
 
@@ -67,6 +75,8 @@ class NodeStatus:
     requests_failed: int
     is_in_front_door: bool
     peers: Mapping[int, PeerStatus]
+    drained: bool = False
+    """It neither leads nor campaigns."""
 
     @property
     def name(self) -> str:
@@ -74,15 +84,25 @@ class NodeStatus:
         return f"node-{self.node}"
 
 
+@dataclass(frozen=True, slots=True, kw_only=True)
+class AccountStatus:
+    """An account. `ops_per_s` is what each node takes of its requests; None: no limit."""
+
+    name: str
+    created_ms: int
+    ops_per_s: float | None
+
+
 class FleetClient:
     """Asks the nodes of one fleet. Holds no connection, so it may be shared by threads."""
 
     def __init__(self, settings: Settings) -> None:
         self._settings = settings
+        self._port = AdminPort(settings)
 
     def status(self, node: int, timeout_s: float = STATUS_TIMEOUT_S) -> NodeStatus:
         """One node's status. Raises NodeUnreachable."""
-        answer = self._call(node, "GET", "/status", None, timeout_s)
+        answer = self._port.call(node, "GET", "/status", None, timeout_s)
         try:
             status = decode_status(answer)
         except (KeyError, TypeError, ValueError, AttributeError) as error:
@@ -113,51 +133,172 @@ class FleetClient:
                 found[node] = error
         return found
 
-    def transfer(self, to: int, timeout_s: float = 5.0) -> None:
-        """Ask the leader to hand over to node `to`. Raises NodeUnreachable; then it is unknown
-        whether the lead moves, and the nodes' status says so.
+    def transfer(
+        self,
+        to: int,
+        *,
+        fence: Fence | None = None,
+        operation: Operation | None = None,
+        timeout_s: float = ORDER_TIMEOUT_S,
+    ) -> None:
+        """Ask the leader (the one in `fence`, if given) to hand over to node `to`.
+
+        Raises FenceRefused where somebody else leads by now, OperationRefused for a late attempt,
+        OrderRefused where `to` can't take over; then nothing was done. Raises NodeUnreachable; then
+        it is unknown whether the lead moves, and the nodes' status says so.
         """
         deadline = time.monotonic() + timeout_s
-        found = self.statuses(min(STATUS_TIMEOUT_S, timeout_s))
+        if fence is not None:
+            leader = fence.leader
+        else:
+            leader = self._leader(min(STATUS_TIMEOUT_S, timeout_s))
+            if leader == to:
+                return
+        body = _order({"to": to}, fence=fence, operation=operation)
+        self._port.call(leader, "POST", "/transfer", body, deadline - time.monotonic())
+
+    def drain(
+        self,
+        node: int,
+        on: bool,
+        *,
+        operation: Operation | None = None,
+        timeout_s: float = ORDER_TIMEOUT_S,
+    ) -> None:
+        """Let `node` neither lead nor campaign (it votes and stores), or lead again. It survives
+        restarts. A drained leader hands over by itself; its status says when it has. Raises
+        OrderRefused where nobody would be left to lead, OperationRefused, NodeUnreachable.
+        """
+        if on:
+            found = self.statuses(min(STATUS_TIMEOUT_S, timeout_s)).values()
+            others = [s for s in found if isinstance(s, NodeStatus) and s.node != node]
+            if all(status.drained for status in others):
+                raise OrderRefused(f"without node-{node} no node that answers could lead")
+        self._port.call(node, "POST", "/drain", _order({"on": on}, operation=operation), timeout_s)
+
+    def raise_fence(
+        self, node: int, run: int, step: str, attempt: int, *, timeout_s: float = ORDER_TIMEOUT_S
+    ) -> bool:
+        """Refuse attempts of (run, step) below `attempt` on `node` from now on, over its restarts.
+
+        True if an attempt of it was carried out there before. Raises NodeUnreachable.
+        """
+        body = {"run": run, "step": step, "attempt": attempt}
+        return bool(self._port.call(node, "POST", "/fence", body, timeout_s)["was_done"])
+
+    # -- fault switches -------------------------------------------------------------------------
+
+    def faults(self, node: int, timeout_s: float = STATUS_TIMEOUT_S) -> tuple[FaultState, ...]:
+        """The switches that are on in `node`. Raises NodeUnreachable."""
+        answer = self._port.call(node, "GET", "/faults", None, timeout_s)
+        return tuple(
+            FaultState(
+                kind=_text(fault, "kind"),
+                params=_inner(fault, "params"),
+                owner=_text(fault, "owner"),
+                left_ms=_count(fault, "left_ms"),
+            )
+            for fault in _rows(answer, "faults")
+        )
+
+    def set_fault(
+        self,
+        node: int,
+        kind: str,
+        params: Mapping[str, object],
+        *,
+        ttl_ms: int,
+        owner: str,
+        timeout_s: float = STATUS_TIMEOUT_S,
+    ) -> None:
+        """Switch a fault on in `node` for `ttl_ms` (at most 60,000), or renew that of this owner.
+
+        Raises DrillsForbidden, OrderRefused for what is out of bounds, NodeUnreachable.
+        """
+        body = {"kind": kind, "params": dict(params), "ttl_ms": ttl_ms, "owner": owner}
+        self._port.call(node, "POST", "/faults", body, timeout_s)
+
+    def clear_faults(
+        self, node: int, owner: str | None = None, timeout_s: float = STATUS_TIMEOUT_S
+    ) -> None:
+        """Switch off what `owner` holds in `node`, or everything. Raises NodeUnreachable."""
+        body = {} if owner is None else {"owner": owner}
+        self._port.call(node, "DELETE", "/faults", body, timeout_s)
+
+    # -- accounts -------------------------------------------------------------------------------
+
+    def accounts(self, timeout_s: float = ORDER_TIMEOUT_S) -> tuple[AccountStatus, ...]:
+        """All accounts, as the leader knows them. Raises NodeUnreachable."""
+        leader = self._leader(min(STATUS_TIMEOUT_S, timeout_s))
+        answer = self._port.call(leader, "GET", "/accounts", None, timeout_s)
+        return tuple(
+            AccountStatus(
+                name=_text(account, "name"),
+                created_ms=_count(account, "created_ms"),
+                ops_per_s=_number(account, "ops_per_s"),
+            )
+            for account in _rows(answer, "accounts")
+        )
+
+    def add_account(self, name: str, timeout_s: float = ORDER_TIMEOUT_S) -> str:
+        """Make an account; its key in base64, which is shown this once.
+
+        Raises OrderRefused for a name that is taken or not allowed, NodeUnreachable.
+        """
+        leader = self._leader(min(STATUS_TIMEOUT_S, timeout_s))
+        answer = self._port.call(leader, "POST", "/accounts", {"name": name}, timeout_s)
+        return _text(answer, "key")
+
+    def throttle(
+        self,
+        account: str,
+        *,
+        ops_per_s: float | None,
+        operation: Operation | None = None,
+        timeout_s: float = ORDER_TIMEOUT_S,
+    ) -> None:
+        """Let each node take at most `ops_per_s` requests of `account`; None lifts the limit.
+
+        Raises OrderRefused for an unknown account, OperationRefused, NodeUnreachable.
+        """
+        leader = self._leader(min(STATUS_TIMEOUT_S, timeout_s))
+        body = _order({"account": account, "ops_per_s": ops_per_s}, operation=operation)
+        self._port.call(leader, "POST", "/throttle", body, timeout_s)
+
+    # -- effective settings ---------------------------------------------------------------------
+
+    def configuration(self, node: int, timeout_s: float = STATUS_TIMEOUT_S) -> Mapping[str, int]:
+        """The runtime settings that `node` goes by now. Raises NodeUnreachable."""
+        answer = self._port.call(node, "GET", "/configuration", None, timeout_s)
+        settings = _inner(answer, "settings")
+        return {name: _count(settings, name) for name in settings}
+
+    def configure(
+        self, node: int, name: str, value: int, timeout_s: float = STATUS_TIMEOUT_S
+    ) -> None:
+        """Change one of them until the node restarts.
+
+        Raises OrderRefused for an unknown name or a value out of bounds, NodeUnreachable.
+        """
+        self._port.call(node, "POST", "/configuration", {"name": name, "value": value}, timeout_s)
+
+    def _leader(self, timeout_s: float) -> int:
+        found = self.statuses(timeout_s)
         leaders = [s for s in found.values() if isinstance(s, NodeStatus) and s.role == "leader"]
         if not leaders:
             raise NodeUnreachable("no node says that it leads")
         # After a partition an old leader may still think it leads; the higher term is right.
-        leader = max(leaders, key=lambda status: status.term)
-        if leader.node == to:
-            return
-        self._call(leader.node, "POST", "/transfer", {"to": to}, deadline - time.monotonic())
+        return max(leaders, key=lambda status: status.term).node
 
-    def _call(
-        self,
-        node: int,
-        method: str,
-        path: str,
-        body: Mapping[str, object] | None,
-        timeout_s: float,
-    ) -> dict[str, object]:
-        deadline = time.monotonic() + timeout_s
-        token = read_secret(self._settings.secrets / "admin.token")
-        headers = {"Authorization": f"Bearer {token}", "Connection": "close"}
-        payload = None if body is None else json.dumps(body).encode()
-        if payload is not None:
-            headers["Content-Type"] = "application/json"
-        connection = http.client.HTTPConnection(
-            "127.0.0.1", self._settings.admin_port(node), timeout=max(0.01, timeout_s)
-        )
-        try:
-            connection.request(method, path, body=payload, headers=headers)
-            _spend(connection.sock, deadline)
-            response = connection.getresponse()
-            data = _read(response, connection, deadline)
-        except (OSError, http.client.HTTPException) as error:
-            reason = str(error) or type(error).__name__
-            raise NodeUnreachable(f"node-{node} does not answer: {reason}") from error
-        finally:
-            connection.close()
-        if response.status not in (200, 202, 204):
-            raise NodeUnreachable(f"node-{node} refused {path}: {response.status} {_start(data)}")
-        return _object(node, data) if data else {}
+
+def _order(
+    body: dict[str, object], *, fence: Fence | None = None, operation: Operation | None = None
+) -> dict[str, object]:
+    if fence is not None:
+        body["fence"] = fence.as_json()
+    if operation is not None:
+        body["operation"] = operation.as_json()
+    return body
 
 
 def decode_status(answer: Mapping[str, object]) -> NodeStatus:
@@ -195,6 +336,7 @@ def decode_status(answer: Mapping[str, object]) -> NodeStatus:
         requests_failed=_count(requests, "failed"),
         is_in_front_door=bool(answer["front_door"]),
         peers={int(name): _peer(_inner(peers, name)) for name in peers},
+        drained=bool(answer.get("drained", False)),
     )
 
 
@@ -227,45 +369,15 @@ def _text(answer: Mapping[str, object], name: str) -> str:
     return value
 
 
+def _rows(answer: Mapping[str, object], name: str) -> list[Mapping[str, object]]:
+    value = answer[name]
+    if not isinstance(value, list):
+        raise TypeError(f"{name} is {value!r}")
+    return [_inner({name: row}, name) for row in value]
+
+
 def _inner(answer: Mapping[str, object], name: str) -> Mapping[str, object]:
     value = answer[name]
     if not isinstance(value, dict):
         raise TypeError(f"{name} is {value!r}")
     return cast("dict[str, object]", value)
-
-
-def _spend(sock: socket.socket | None, deadline: float) -> None:
-    """Leave the socket only the time that is left. http.client may have dropped it already."""
-    left_s = deadline - time.monotonic()
-    if left_s <= 0:
-        raise TimeoutError("timed out")
-    if sock is not None:
-        sock.settimeout(left_s)
-
-
-def _read(
-    response: http.client.HTTPResponse, connection: http.client.HTTPConnection, deadline: float
-) -> bytes:
-    parts: list[bytes] = []
-    size = 0
-    while part := response.read1(65_536):
-        parts.append(part)
-        size += len(part)
-        if size > ANSWER_BYTES_MAX:
-            raise http.client.HTTPException(f"answer over {ANSWER_BYTES_MAX} bytes")
-        _spend(connection.sock, deadline)
-    return b"".join(parts)
-
-
-def _object(node: int, data: bytes) -> dict[str, object]:
-    try:
-        value = json.loads(data)
-    except ValueError as error:
-        raise NodeUnreachable(f"node-{node} answered no JSON: {_start(data)}") from error
-    if not isinstance(value, dict):
-        raise NodeUnreachable(f"node-{node} answered {_start(data)}")
-    return cast("dict[str, object]", value)
-
-
-def _start(data: bytes) -> str:
-    return data[:120].decode("utf-8", "replace").strip()

@@ -76,3 +76,24 @@ class FatalDisk(StoreError):
 
 class NodeUnreachable(StoreError):
     """A node's admin port did not answer in time; the caller shows that node as unknown."""
+
+
+class OrderRefused(StoreError):
+    """A node understood an order and won't carry it out. Nothing was done; it says why."""
+
+
+class FenceRefused(OrderRefused):
+    """The order was for another leader or term than there is now; look again before acting."""
+
+    def __init__(self, current_leader: Optional[int], current_term: int) -> None:
+        super().__init__("the leader is %s, in term %d" % (current_leader, current_term))
+        self.current_leader = current_leader
+        self.current_term = current_term
+
+
+class OperationRefused(OrderRefused):
+    """A newer attempt of the same step was here, or the fence was raised: this one came late."""
+
+
+class DrillsForbidden(OrderRefused):
+    """This fleet runs with HOLDFAST_DRILLS=0; nobody may break it on purpose."""

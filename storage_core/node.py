@@ -16,7 +16,7 @@ import os
 import signal
 import socket
 import sys
-from collections.abc import Coroutine, Mapping, Sequence
+from collections.abc import Coroutine, Sequence
 from time import monotonic_ns
 from typing import Any
 
@@ -36,13 +36,16 @@ from storage_core.config import (
 )
 from storage_core.engine import Engine
 from storage_core.errors import CorruptLog, FatalDisk, StoreError
+from storage_core.faults import Faults
 from storage_core.fleet.beats import BeatSender
 from storage_core.front_listener import FrontListener
 from storage_core.frontend.front import FrontEnd
 from storage_core.io.checksum import crc64
 from storage_core.io.tasks import spawn
+from storage_core.keeper import Keeper
 from storage_core.log.home import HomeRefused
 from storage_core.log.reader import BodyReader
+from storage_core.memory import Memory
 from storage_core.peers import Peers, this_process
 from storage_core.raft.ready import LEADER
 from storage_core.startup import Cluster, Opened, open_node, read_cluster
@@ -117,17 +120,26 @@ class Node:
             is_in_front_door=self._is_in_front_door,
         )
         self.facts.export_gauges()
+        self._faults = Faults(loop, writer=opened.writer, peers=self.peers, allowed=settings.drills)
+        self._memory = Memory(settings.data(node))
         self._admin = self._make_admin()
         self._beats = BeatSender(settings.home / "run", f"node-{node}")
         self.engine.on_role = self._on_role
 
     def _make_admin(self) -> AdminServer:
+        keeper = Keeper(
+            engine=self.engine,
+            peers=self.peers,
+            store=self.store,
+            faults=self._faults,
+            memory=self._memory,
+        )
         return AdminServer(
             token=_secret(self._settings, "admin.token"),
             routes={
                 ("GET", "/status"): self.facts.status,
                 ("GET", "/segments"): self.facts.segments,
-                ("POST", "/transfer"): self._transfer,
+                **keeper.routes(),
             },
         )
 
@@ -157,6 +169,8 @@ class Node:
         own.close()
         await self.front_end.drain(DRAIN_S_MAX)
         self._admin.close()
+        self._faults.close()
+        self._memory.close()
         self._stopped = True
         self._beats.close()
         # Its thread may be at work on the index, which nobody may close before.
@@ -241,17 +255,6 @@ class Node:
         replica.transfer(best, monotonic_ns() // 1000)
         self.engine.wake()
         await asyncio.wait([self._loop.create_task(self._follows.wait())], timeout=HAND_OVER_S_MAX)
-
-    def _transfer(self, body: Mapping[str, Any]) -> tuple[int, Mapping[str, Any]]:
-        replica = self.engine.core.replica
-        to = body.get("to")
-        if type(to) is not int or to not in replica.progress:
-            return 400, {"error": "to: must be the number of another node"}
-        if replica.role != LEADER:
-            return 409, {"error": "not the leader", "leader": replica.leader}
-        replica.transfer(to, monotonic_ns() // 1000)
-        self.engine.wake()
-        return 200, {"transferring_to": to, "term": replica.term}
 
 
 def _secret(settings: Settings, name: str) -> str:

@@ -100,6 +100,7 @@ class Peers:
         self._listener: socket.socket | None = None
         self._welcoming_count = 0
         self._closed = False
+        self._cut: frozenset[int] = frozenset()
 
     def start(self, listener: socket.socket) -> None:
         """Accept on `listener` and dial every peer with a higher number."""
@@ -132,6 +133,25 @@ class Peers:
     def is_connected(self, peer: int) -> bool:
         return (LOG, peer) in self._sockets
 
+    def cut_off(self, *, deaf: frozenset[int], mute: frozenset[int]) -> None:
+        """Take no frame from `deaf`, send none to `mute`, connect to neither; see `faults`.
+
+        Who is in neither any more is disconnected: frames are missing in the middle of these
+        streams, as after a partition, and a closed connection tells both ends.
+        """
+        former, self._cut = self._cut, deaf | mute
+        for (_, peer), sock in self._sockets.items():
+            sock.is_deaf, sock.is_mute = peer in deaf, peer in mute
+        for peer in sorted(former - self._cut):
+            self.disconnect(peer)
+
+    def disconnect(self, peer: int) -> None:
+        """Close both connections; who dialled them dials again."""
+        for kind in (LOG, BULK):
+            sock = self._sockets.get((kind, peer))
+            if sock is not None:
+                sock.close()
+
     def _spawn(self, work: Coroutine[None, None, None]) -> None:
         spawn(self._loop, self._tasks, work)
 
@@ -154,6 +174,8 @@ class Peers:
         try:
             async with asyncio.timeout(HANDSHAKE_S_MAX):
                 kind, process = await self._shake_hands(sock, None)
+                if process.node in self._cut:
+                    raise ConnectionResetError("cut off")
         except (OSError, TimeoutError, ValueError) as error:
             log.warning("peer connection refused", extra={"reason": str(error)})
             sock.close()
@@ -186,6 +208,8 @@ class Peers:
                 _, process = await self._shake_hands(sock, kind)
             if process.node != peer:
                 raise ValueError(f"node {process.node} answers at node {peer}'s address")
+            if peer in self._cut:
+                raise ConnectionResetError("cut off")
         except BaseException:
             sock.close()
             raise
@@ -288,10 +312,7 @@ class Peers:
     def _died(self, peer: int) -> None:
         self._unwatch(peer)
         log.warning("peer process is dead", extra={"peer": peer})
-        for kind in (LOG, BULK):
-            sock = self._sockets.get((kind, peer))
-            if sock is not None:
-                sock.close()
+        self.disconnect(peer)
         self._events.on_dead(peer)
 
     def _unwatch(self, peer: int) -> None:

@@ -114,6 +114,7 @@ class NodeFacts:
             "durable_index": core.log.durable_index,
             "lease_ms": lease_ms,
             "elections": replica.elections_count,
+            "drained": replica.drained,
             "uptime_s": round(time.monotonic() - self._started_s, 1),
             "pid": self._process.pid,
             "start_time_ticks": self._process.start_time_ticks,

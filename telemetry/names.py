@@ -106,6 +106,8 @@ READS: Final = frozenset(range(GET_BLOB, OPERATION_COUNT))
 KIND_READ: Final = "read"
 KIND_WRITE: Final = "write"
 KIND_OTHER: Final = "other"
+KIND_CANARY: Final = "canary"  # our own probe: no objective of a user counts it
+KIND_THROTTLED: Final = "throttled"  # refused by an account's limit, on purpose
 
 
 def kind_of(operation: int) -> str:
@@ -138,6 +140,8 @@ REASON: Final = "holdfast.reason"
 WEIGHT: Final = "holdfast.weight"
 ERROR_CODE: Final = "holdfast.error"
 WHAT: Final = "holdfast.what"
+ACCOUNT: Final = "holdfast.account"
+PEER: Final = "holdfast.peer"
 STATUS_CODE: Final = "http.response.status_code"
 BYTES_IN: Final = "http.request.body.size"
 BYTES_OUT: Final = "http.response.body.size"
@@ -174,6 +178,39 @@ QUORUM_DURATION: Final = Metric(
 )
 LOOP_DELAY: Final = Metric(
     "holdfast.loop.delay", "s", "histogram", "How late the event loop woke a timer."
+)
+PROCESS_CPU: Final = Metric(
+    "holdfast.process.cpu", "us", "counter", "CPU time of all threads of the process."
+)
+LOOP_CPU: Final = Metric(
+    "holdfast.loop.cpu", "us", "counter", "CPU time of the thread that runs the event loop."
+)
+LOOP_RUN_QUEUE: Final = Metric(
+    "holdfast.loop.run_queue",
+    "us",
+    "counter",
+    "Time that the loop's thread could have run and waited for a core.",
+)
+PEER_ROUND_TRIP: Final = Metric(
+    "holdfast.peer.round_trip",
+    "s",
+    "histogram",
+    "Heartbeat sent to answer received, by peer; the leader's view.",
+)
+PEER_HEARTBEATS_MISSED: Final = Metric(
+    "holdfast.peer.heartbeats.missed",
+    "{heartbeat}",
+    "counter",
+    "Heartbeats or their answers that were due from a peer and did not come.",
+)
+REPORTS_MISSED: Final = Metric(
+    "holdfast.reports.missed", "{report}", "counter", "Seconds that a process did not report in."
+)
+ACCOUNT_DURATION: Final = Metric(
+    "holdfast.account.duration", "s", "histogram", "Requests by account and kind."
+)
+ACCOUNT_BYTES: Final = Metric(
+    "holdfast.account.bytes", "By", "counter", "Body bytes received and sent, by account."
 )
 TRACES_KEPT: Final = Metric("holdfast.traces.kept", "{trace}", "counter", "Requests kept, by why.")
 TRACES_SUPPRESSED: Final = Metric(

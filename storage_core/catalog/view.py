@@ -68,6 +68,11 @@ class CatalogView:
         self._accounts[name] = found = rows.decode_account(name, raw)
         return found
 
+    def accounts(self, limit: int) -> List[AccountRow]:
+        """The first accounts in name order."""
+        found = self._index.scan(keys.ACCOUNT, keys.successor(keys.ACCOUNT), limit)
+        return [rows.decode_account(key[1:].decode("utf-8"), raw) for key, raw in found]
+
     def container(self, account: str, name: str) -> Optional[ContainerRow]:
         raw = self._index.get(keys.container(account, name))
         return None if raw is None else rows.decode_container(name, raw)

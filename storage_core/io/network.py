@@ -53,6 +53,8 @@ class FrameSocket:
         self._in = bytearray(READ_BUFFER_BYTES)
         self._in_start = self._in_end = 0
         self._closed = False
+        self.is_deaf = False  # frames that come are dropped, see `faults`
+        self.is_mute = False  # and so are those that are sent
         sock.setblocking(False)
         sock.setsockopt(socket.IPPROTO_TCP, socket.TCP_NODELAY, 1)
         loop.add_reader(sock.fileno(), self._readable)
@@ -70,6 +72,8 @@ class FrameSocket:
         """Send whole frames, their lengths included. False: closed or too much waits, not sent."""
         if self._closed:
             return False
+        if self.is_mute:
+            return True
         if self._out:
             return self._enqueue(buffers, 0)
         try:
@@ -166,7 +170,8 @@ class FrameSocket:
                 if start + size > self._in_end:
                     break
                 self._in_start = start + size
-                self._on_frame(view[start : start + size])
+                if not self.is_deaf:
+                    self._on_frame(view[start : start + size])
                 if self._closed:
                     return False
         except (AssertionError, CorruptLog, FatalDisk):

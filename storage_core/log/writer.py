@@ -82,6 +82,7 @@ class LogWriter:
         self._watermark_index = 0
         self._monotonic_ns = monotonic_ns
         self._failed = False
+        self.before_flush: Callable[[], object] | None = None
 
     def run(self, works: Sequence[LogWork]) -> list[WriteDone]:
         """Make all of `works` durable; raises FatalDisk, and then for ever."""
@@ -106,7 +107,7 @@ class LogWriter:
                 self._append(work.log_write, touched)
             times.append((work.write_id, start_ns, self._monotonic_ns()))
         for segment_seq in touched:
-            self._disk.fdatasync(segment_name(segment_seq))
+            self._flush(segment_name(segment_seq))
         flushed_ns = self._monotonic_ns()
         watermarks = [work.watermark for work in works if work.watermark is not None]
         if watermarks:
@@ -128,7 +129,7 @@ class LogWriter:
         slot = (self._hard_state_slot + 1) % SLOT_COUNT
         encoded = encode_hard_state(state, self._owner, self._crc64)
         self._disk.pwritev(HARD_STATE_NAME, slot * SLOT_BYTES, [encoded])
-        self._disk.fdatasync(HARD_STATE_NAME)
+        self._flush(HARD_STATE_NAME)
         self._hard_state_slot = slot
 
     def _write_watermark(self, watermark: Watermark) -> None:
@@ -136,9 +137,15 @@ class LogWriter:
         slot = (self._watermark_slot + 1) % SLOT_COUNT
         encoded = encode_watermark(watermark, self._owner, self._crc64)
         self._disk.pwritev(WATERMARK_NAME, slot * SLOT_BYTES, [encoded])
-        self._disk.fdatasync(WATERMARK_NAME)
+        self._flush(WATERMARK_NAME)
         self._watermark_slot = slot
         self._watermark_index = watermark.durable.index
+
+    def _flush(self, name: str) -> None:
+        before_flush = self.before_flush
+        if before_flush is not None:
+            before_flush()
+        self._disk.fdatasync(name)
 
 
 class LogThread:

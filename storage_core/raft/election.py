@@ -33,6 +33,8 @@ from storage_core.raft.progress import NEVER_US, Progress
 from storage_core.raft.ready import CANDIDATE, FOLLOWER, LEADER, PRE_CANDIDATE
 from storage_core.raft.state import State
 
+# In lengths of one attempt, from start to start: writes are held a fifth of the time.
+HAND_OVER_REST = 5
 # Entries of time and identity zero: the catalog gives them no effect.
 NOOP_PAYLOAD = Payload(NOOP, 0, bytes(16), b"", b"", 0)
 
@@ -230,6 +232,8 @@ def on_vote_reply(state: State, message: VoteReply, now_us: int) -> None:
 
 def on_timeout_now(state: State, message: TimeoutNow, now_us: int) -> None:
     """The leader gave its lease up for us: campaign at once (thesis §3.10)."""
+    if state.drained:
+        return  # it was sent before the leader could know; its transfer ends by itself
     if state.role != LEADER and state.leader in (None, message.sender):
         campaign(state, now_us, transfer=True)
 
@@ -251,6 +255,29 @@ def hand_over_if_caught_up(state: State) -> None:
         # there is no lease any more in this term, whatever becomes of the transfer.
         state.lease_given_up = True
         state.send(target, TimeoutNow(state.term, state.node))
+
+
+def hand_over(state: State, now_us: int) -> None:
+    """A drained leader's duty: give the lead to whoever is furthest of those heard lately.
+
+    While it tries nothing is proposed, so it rests between attempts; each goes to another peer
+    than the last one, which may be drained as well.
+    """
+    assert state.role == LEADER and state.drained, state.role
+    if state.transferee is not None or now_us < state.hand_over_due_us:
+        return
+    heard = [
+        peer
+        for peer in state.progress
+        if now_us - state.progress[peer].contact_us < state.timing.election_us_min
+    ]
+    if not heard:
+        return
+    tried = state.handed_to
+    best = max(heard, key=lambda peer: (peer != tried, state.progress[peer].match_index))
+    state.handed_to = best
+    state.hand_over_due_us = now_us + HAND_OVER_REST * state.timing.election_us_max
+    begin_transfer(state, best, now_us)
 
 
 def check_quorum(state: State, now_us: int) -> None:
@@ -308,6 +335,11 @@ def election_tick(state: State, now_us: int) -> None:
         # We slept; the leader's heartbeats may lie unread in front of us. A node that is always
         # late campaigns in the end all the same: PreVote keeps that harmless.
         state.late_ticks += 1
+        state.election_due_us = now_us + state.random_election_us()
+        return
+    if state.drained:
+        # The leader is gone as far as we know, and somebody else will have to stand.
+        state.leader = None
         state.election_due_us = now_us + state.random_election_us()
         return
     pre_campaign(state, now_us)

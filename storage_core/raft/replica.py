@@ -149,6 +149,8 @@ class Replica(State):
         if self.transferee is not None and self.now_us >= self.transfer_due_us:
             self.transferee = None
         election.check_quorum(self, self.now_us)
+        if self.drained:
+            election.hand_over(self, self.now_us)
         if self.role == LEADER and self.now_us >= self.heartbeat_due_us:
             append.broadcast_heartbeat(self)
 
@@ -184,6 +186,19 @@ class Replica(State):
             raise NotLeader(self.leader)
         if target != self.node:
             election.begin_transfer(self, target, self.now_us)
+
+    def drain(self, on: bool, now_us: int) -> None:
+        """Neither lead nor campaign from now on, or do so again. Who leads hands over first."""
+        assert not on or self.progress, "alone there is nobody to lead instead"
+        self._see(now_us)
+        self.drained = on
+        if not on:
+            return
+        self.hand_over_due_us = self.now_us
+        if self.role == LEADER:
+            election.hand_over(self, self.now_us)
+        elif self.role != FOLLOWER:
+            election.become_follower(self, self.term, None, self.now_us)
 
     # -- what the shell knows of other nodes ----------------------------------------------------
 

@@ -23,9 +23,12 @@ class State:
         "commit_handed_out",
         "commit_index",
         "dead_nodes",
+        "drained",
         "election_due_us",
         "elections_count",
         "flushed_index",
+        "hand_over_due_us",
+        "handed_to",
         "hard_dirty",
         "hard_sequence",
         "heartbeat_asked",
@@ -116,6 +119,7 @@ class State:
         self.votes: Dict[int, Optional[bool]] = {}
         self.vote_sequence = 0
         self.late_ticks = 0
+        self.drained = False  # neither leads nor campaigns; votes and stores
 
         self._start_leadership()
         self._start_reads()
@@ -134,6 +138,8 @@ class State:
         self.stamp_us = self.now_us
         self.transferee: Optional[int] = None
         self.transfer_due_us = 0
+        self.hand_over_due_us = 0
+        self.handed_to: Optional[int] = None
         self.lease_given_up = False
 
     def _start_reads(self) -> None:
