@@ -19,6 +19,8 @@ RESOLVE_HOLD_MS: Final = 30_000
 WORSE_AFTER_MS: Final = 30_000
 """Nobody is told more often than this that the same trouble grew."""
 WORSE_FACTOR: Final = 2.0
+SPEED_UNKNOWN: Final = 99
+"""Of an alert that an earlier watcher told: it is not told again for its tier."""
 
 FIRING: Final = "firing"
 WORSENED: Final = "worsened"
@@ -46,6 +48,9 @@ class Condition:
     @property
     def key(self) -> str:
         return key_of(self.rule, self.labels)
+
+    def with_labels(self, labels: Mapping[str, str]) -> Condition:
+        return replace(self, labels=labels)
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -84,6 +89,7 @@ class Firing:
     told: Transition
     latest: Condition
     seen_ms: int  # when the condition was last true, or could not be judged
+    speed: int = 0  # of what was told
 
 
 class Board:
@@ -111,7 +117,8 @@ class Board:
                 labels=each.labels,
                 value=each.value,
             )
-            self._firing.setdefault(each.key, Firing(told=each, latest=latest, seen_ms=now_ms))
+            resumed = Firing(told=each, latest=latest, seen_ms=now_ms, speed=SPEED_UNKNOWN)
+            self._firing.setdefault(each.key, resumed)
 
     def judge(
         self, conditions: Sequence[Condition], *, now_ms: int, unseen: frozenset[str] = frozenset()
@@ -133,14 +140,14 @@ class Board:
         before = self._firing.get(condition.key)
         if before is None:
             change = _told(condition, FIRING, now_ms, condition.since_ms)
-            self._firing[condition.key] = Firing(told=change, latest=condition, seen_ms=now_ms)
+            self._firing[condition.key] = _firing(change, condition, now_ms)
             return change
-        if not _is_worse(before.told, condition, now_ms):
+        if not _is_worse(before, condition, now_ms):
             # The tier that woke people stays the alert's, also when only a slower one holds now.
             self._firing[condition.key] = replace(before, latest=condition, seen_ms=now_ms)
             return None
         change = _told(condition, WORSENED, now_ms, before.told.started_ms)
-        self._firing[condition.key] = Firing(told=change, latest=condition, seen_ms=now_ms)
+        self._firing[condition.key] = _firing(change, condition, now_ms)
         return change
 
     def _miss(self, key: str, now_ms: int, *, is_unseen: bool) -> Transition | None:
@@ -159,13 +166,20 @@ def rank(condition: Condition) -> tuple[int, int]:
     return SEVERITIES.index(condition.severity), condition.speed
 
 
-def _is_worse(told: Transition, condition: Condition, now_ms: int) -> bool:
-    if SEVERITIES.index(condition.severity) > SEVERITIES.index(told.severity):
+def _is_worse(before: Firing, condition: Condition, now_ms: int) -> bool:
+    """A faster tier or a higher severity is told at once, more of the same once in a while."""
+    told = before.told
+    if rank(condition) > (SEVERITIES.index(told.severity), before.speed):
         return True
     if now_ms - told.at_ms < WORSE_AFTER_MS or condition.severity != told.severity:
         return False
-    before, after = told.value, condition.value
-    return before is not None and after is not None and after >= WORSE_FACTOR * before > 0
+    if told.value is None or condition.value is None:
+        return False
+    return condition.value >= WORSE_FACTOR * told.value > 0
+
+
+def _firing(told: Transition, condition: Condition, now_ms: int) -> Firing:
+    return Firing(told=told, latest=condition, seen_ms=now_ms, speed=condition.speed)
 
 
 def _told(condition: Condition, state: str, now_ms: int, started_ms: int) -> Transition:

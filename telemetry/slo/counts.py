@@ -140,6 +140,12 @@ class History:
         """The newest second that was reported."""
         return next(reversed(self.seconds), None)
 
+    def retarget(self, objective: Objective) -> None:
+        """The same requests, judged by another target or window."""
+        assert objective.threshold_ms == self.objective.threshold_ms, objective.name
+        self.objective = objective
+        self._sums.clear()
+
     def feed(self, t_s: int, counts: Counts) -> None:
         """Count a second. One that is already in a closed minute is too late."""
         if t_s < self.closed_until_s:

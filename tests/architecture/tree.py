@@ -32,6 +32,7 @@ PURE_TELEMETRY = (
     "telemetry/slo/burn.py",
     "telemetry/slo/counts.py",
     "telemetry/slo/fleet_rules.py",
+    "telemetry/slo/judge.py",
 )
 
 

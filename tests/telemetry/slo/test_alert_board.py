@@ -57,6 +57,18 @@ def test_a_ticket_that_becomes_a_page_is_told_at_once() -> None:
     assert (change.state, change.severity) == (WORSENED, PAGE)
 
 
+def test_a_faster_tier_is_told_at_once_and_going_back_is_not() -> None:
+    board = Board()
+    board.judge([make_condition(tier="now", value=1.0)], now_ms=T)
+
+    (change,) = board.judge([make_condition(tier="quorum", speed=1)], now_ms=T + 1000)
+    back = board.judge([make_condition(tier="now", value=1.0)], now_ms=T + 2000)
+    again = board.judge([make_condition(tier="quorum", speed=1)], now_ms=T + 3000)
+
+    assert (change.state, change.tier) == (WORSENED, "quorum")
+    assert (back, again) == ((), ())
+
+
 def test_a_trouble_that_doubles_is_told_again_but_not_every_second() -> None:
     board = Board()
     board.judge([make_condition(value=20.0)], now_ms=T)
