@@ -36,8 +36,10 @@ INSTALLED_APPS = [
     "csp",
     "console",
     "console.accounts",
+    "console.alerts",
     "console.audit",
     "console.oncall",
+    "console.slos",
     "console.triage",
     "runbooks",
     "runbooks.drills",
@@ -151,6 +153,7 @@ if not PUBLIC_HTTPS:
 ALERT_SINKS: list[str] = []
 # What the watcher does beside looking after runs (dotted paths of `runbooks.watch.Duty`).
 WATCHER_DUTIES = [
+    "console.alerts.watch.DUTY",
     "runbooks.drills.watching.PAUSES",
     "runbooks.drills.watching.DRILLS",
 ]

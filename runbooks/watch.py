@@ -20,11 +20,14 @@ logger = logging.getLogger(__name__)
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Duty:
-    """`work` gets the Unix time in ms and returns a short note for the heartbeat, or ""."""
+    """`work` gets the Unix time in ms and returns a short note for the heartbeat, or "". One that
+    is `apart` has a thread of its own, since it must not wait while another one hangs.
+    """
 
     name: str
     every_s: float
     work: Callable[[int], str]
+    apart: bool = False
 
 
 class _Turn:
@@ -70,7 +73,9 @@ class Watch:
         monotonic_s: Callable[[], float],
     ) -> None:
         assert len({duty.name for duty in duties}) == len(duties), "duty names are unique"
-        self._turns = [_Turn(duty) for duty in duties]
+        turns = [_Turn(duty) for duty in duties]
+        self._turns = [turn for turn in turns if not turn.duty.apart]
+        self._apart = [turn for turn in turns if turn.duty.apart]
         self._beat = beat
         self._now_ms = now_ms
         self._monotonic_s = monotonic_s
@@ -82,17 +87,31 @@ class Watch:
 
     def run(self) -> None:
         """Round after round, one second apart, until `stop`."""
+        for turn in self._apart:
+            name = f"duty-{turn.duty.name}"
+            # A daemon: a duty that hangs does not keep a process that was told to stop.
+            threading.Thread(target=self._run_apart, args=(turn,), name=name, daemon=True).start()
         while not self._stopped.is_set():
             self.round()
             self._stopped.wait(1.0)
 
+    def _run_apart(self, turn: _Turn) -> None:
+        while not self._stopped.is_set():
+            began_s = self._monotonic_s()
+            self._take_if_due(turn)
+            self._stopped.wait(max(0.05, 1.0 - (self._monotonic_s() - began_s)))
+
+    def _take_if_due(self, turn: _Turn) -> None:
+        if turn.due_s <= self._monotonic_s():
+            turn.take(now_ms=self._now_ms(), monotonic_s=self._monotonic_s())
+
     def round(self) -> None:
-        """Do once what is due now."""
+        """Do once what is due now, but for what is apart."""
         for turn in self._turns:
             if self._stopped.is_set():
                 return
-            if turn.due_s <= self._monotonic_s():
-                turn.take(now_ms=self._now_ms(), monotonic_s=self._monotonic_s())
-        failing = [f"{t.duty.name}: {t.note}" for t in self._turns if t.failures]
-        well = [t.note for t in self._turns if t.note and not t.failures]
+            self._take_if_due(turn)
+        turns = [*self._turns, *self._apart]
+        failing = [f"{t.duty.name}: {t.note}" for t in turns if t.failures]
+        well = [t.note for t in turns if t.note and not t.failures]
         self._beat(self._now_ms(), "; ".join(failing or well))

@@ -67,6 +67,13 @@ ROWS: Final[Mapping[str, SettingRow]] = {
     "drills": SettingRow(
         "HOLDFAST_DRILLS", "1", 0, 1, "Allow fault switches and drills on this fleet."
     ),
+    "heartbeat_url": SettingRow(
+        "HEARTBEAT_URL",
+        "",
+        0,
+        0,
+        "Asked every 10 s while the watch works; who listens there alarms when that ends.",
+    ),
     "trace_random_ratio": SettingRow(
         "HOLDFAST_TRACE_RANDOM_RATIO",
         "0.01",
@@ -111,6 +118,7 @@ class Settings:
     slow_write_ms: int = 50
     slow_read_ms: int = 20
     public_url: str = ""
+    heartbeat_url: str = ""
     telemetry_hours: int = 24
     telemetry_size_mb: int = 4096
 
@@ -121,6 +129,7 @@ class Settings:
             home=_folder(env, "home"),
             web_port=_whole(env, "web_port"),
             public_url=_address(env, "public_url"),
+            heartbeat_url=_endpoint(env, "heartbeat_url"),
             blob_port=_whole(env, "blob_port"),
             node_port_base=_whole(env, "node_port_base"),
             otlp_port=_whole(env, "otlp_port"),
@@ -198,6 +207,14 @@ def _address(env: Mapping[str, str], field: str) -> str:
     parts = urlsplit(text)
     if text and not (parts.scheme in ("http", "https") and parts.hostname and not parts.path):
         raise SettingError(ROWS[field].variable, text, "http:// or https://, a host, no path")
+    return text
+
+
+def _endpoint(env: Mapping[str, str], field: str) -> str:
+    text = _text(env, field)
+    parts = urlsplit(text)
+    if text and not (parts.scheme in ("http", "https") and parts.hostname):
+        raise SettingError(ROWS[field].variable, text, "http:// or https:// and a host")
     return text
 
 

@@ -128,3 +128,31 @@ def test_a_heartbeat_that_cannot_be_written_is_survived(tmp_path: Path) -> None:
     (tmp_path / "run").write_text("a file where the folder should be")
 
     assert not heartbeat.beat(tmp_path / "run", "watcher", note="", now_ms=1)
+
+
+def test_a_duty_apart_is_done_while_another_hangs() -> None:
+    world = World()
+    hangs, goes_on, done = threading.Event(), threading.Event(), threading.Event()
+
+    def hang(now_ms: int) -> str:
+        hangs.set()
+        goes_on.wait(10)
+        return ""
+
+    def work(now_ms: int) -> str:
+        if hangs.is_set():
+            done.set()
+        return ""
+
+    watch = world.make_watch(
+        Duty(name="hangs", every_s=1, work=hang),
+        Duty(name="alerts", every_s=0, work=work, apart=True),
+    )
+    thread = threading.Thread(target=watch.run)
+    thread.start()
+
+    assert done.wait(10)
+    watch.stop()
+    goes_on.set()
+    thread.join(timeout=5)
+    assert not thread.is_alive()

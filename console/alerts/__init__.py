@@ -1,0 +1,1 @@
+"""The watch over objectives and fleet: gather, decide in memory, tell, and only then write down."""
