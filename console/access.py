@@ -117,6 +117,7 @@ RULES: Mapping[str, Rule] = {
     # Settings
     "settings": page(GET=VIEWER),
     # Programs
+    "api-openapi": api(GET=(VIEWER, Scope.READ)),
     "api-status": api(GET=(VIEWER, Scope.READ)),
     "api-profiles": api(GET=(VIEWER, Scope.READ), POST=(RESPONDER, Scope.RUNS_WRITE)),
 }

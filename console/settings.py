@@ -37,6 +37,7 @@ INSTALLED_APPS = [
     "console",
     "console.accounts",
     "console.alerts",
+    "console.api",
     "console.audit",
     "console.oncall",
     "console.slos",

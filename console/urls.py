@@ -1,10 +1,9 @@
 """Every address of the console. Who may use which stands in `console.access`, by name."""
 
 from django.http import HttpRequest, HttpResponse
-from django.urls import path
+from django.urls import include, path
 
 from console.accounts import views as accounts
-from console.api import views as api
 from console.cluster import views as cluster
 from console.live import views as live
 from console.now import views as now
@@ -44,8 +43,7 @@ urlpatterns = [
     path("sign-out", accounts.sign_out, name="sign-out"),
     path("live/events/<str:page>", live.events, name="live-events"),
     path("live/series", live.series, name="live-series"),
-    path("api/v1/status", api.status, name="api-status"),
-    path("api/v1/profiles", api.profiles, name="api-profiles"),
+    path("api/v1/", include("console.api.urls")),
     path("healthz", healthz, name="healthz"),
 ]
 

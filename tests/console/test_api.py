@@ -51,16 +51,6 @@ def test_a_profile_is_started_and_its_run_named(post: Callable[..., Any]) -> Non
     assert AuditRow.objects.latest("id").action == "start profile"
 
 
-def test_the_same_idempotency_key_starts_one_run(post: Callable[..., Any]) -> None:
-    first = post({"target": "node-1"}, Idempotency_Key="k1")
-    second = post({"target": "node-1"}, Idempotency_Key="k1")
-    other = post({"target": "node-2"}, Idempotency_Key="k1")
-
-    assert first.json()["run"] == second.json()["run"]
-    assert Run.objects.count() == 1
-    assert other.status_code == 422
-
-
 def test_a_second_profile_of_one_target_names_the_first(post: Callable[..., Any]) -> None:
     first = post({"target": "node-1"})
 

@@ -1,0 +1,22 @@
+"""Addresses of the API, from the registry. Importing a noun's module here is what registers it."""
+
+from django.urls import URLPattern, path
+
+from console.api import openapi, profiles, status
+from console.api.registry import Operation, operations
+from console.api.serve import view_of
+
+NOUNS = (openapi, profiles, status)
+
+
+def patterns() -> list[URLPattern]:
+    by_path: dict[str, dict[str, Operation]] = {}
+    for operation in operations():
+        by_path.setdefault(operation.path, {})[operation.method] = operation
+    return [
+        path(route, view_of(methods), name=next(iter(methods.values())).name)
+        for route, methods in by_path.items()
+    ]
+
+
+urlpatterns = patterns()
