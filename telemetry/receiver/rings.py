@@ -305,8 +305,8 @@ def objective_counts(
 
 
 COLUMNS: Final = (
-    "reads", "writes", "failed", "slow", "read_p50_ms", "read_p99_ms", "write_p50_ms",
-    "write_p99_ms", "flush_p50_ms", "flush_p99_ms",
+    "reads", "writes", "failed", "slow_reads", "slow_writes", "read_p50_ms", "read_p99_ms",
+    "write_p50_ms", "write_p99_ms", "flush_p50_ms", "flush_p99_ms",
 )  # fmt: skip
 
 
@@ -315,8 +315,8 @@ def node_seconds(
 ) -> dict[str, object]:
     """Every second of every node, as columns: `start_s`, and by node one list for each of COLUMNS.
 
-    A second in which the node was not heard is None in every column; `slow` counts requests over
-    the objectives' limits.
+    A second in which the node was not heard is None in every column; slow are requests over the
+    objectives' limits.
     """
     steps = rings.steps(now_ms=now_ms, seconds=seconds, step=1)
     nodes: dict[str, dict[str, list[float | None]]] = {}
@@ -338,6 +338,7 @@ def _columns(sums: Mapping[str, Sum], write_ms: float, read_ms: float) -> list[f
         read.count,
         write.count,
         read.failed + write.failed,
-        write.slower_than(write_ms) + read.slower_than(read_ms),
+        read.slower_than(read_ms),
+        write.slower_than(write_ms),
         *(None if value is None else round(value, 3) for value in quantiles),
     ]

@@ -26,7 +26,7 @@ def test_seconds_are_columns_and_an_unheard_second_is_none_in_each() -> None:
     columns = found["nodes"]["node-0"]  # type: ignore[index]
     at = T + 90 - int(found["start_s"])  # type: ignore[call-overload]
     assert (columns["reads"][at], columns["writes"][at], columns["failed"][at]) == (2, 2, 1)
-    assert columns["slow"][at] == 2
+    assert (columns["slow_reads"][at], columns["slow_writes"][at]) == (1, 1)
     assert columns["flush_p99_ms"][at] == pytest.approx(7.0, rel=0.03)
     assert (columns["writes"][at + 1], columns["write_p99_ms"][at + 1]) == (0, None)
     assert [columns[name][at + 2] for name in COLUMNS] == [None] * len(COLUMNS)

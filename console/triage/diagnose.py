@@ -1,0 +1,139 @@
+"""From evidence to ranked claims, or to "unknown": the whole of triage as one pure function.
+
+Candidates are pairs (entity, kind): each node with each kind that a node can have, each account
+that grew, each entity whose settings stand out. Each gets a score from the table of signatures.
+The first is named if it is good enough and clear of its rivals; else nothing is named, and what
+moved most is shown instead. Latency is never a cause, and neither is a leader change: they have no
+row in the table.
+
+The steps, each in a module of its own: `onset` (when), `stages` (whose time), `attributes` (what
+bad requests have in common), `symptoms` and `links` (what is odd about a node, against itself and
+its peers), `tenants`, `tuning`, `signatures` (what that looks like), `words` (how it is said).
+"""
+
+from __future__ import annotations
+
+from collections.abc import Mapping, Sequence
+
+from console.triage import baselines, signatures, stages, symptoms, tenants, tuning, words
+from console.triage.evidence import Evidence
+from console.triage.findings import Claim, Findings
+from console.triage.limits import CLAIMS_MAX
+from console.triage.signatures import CONFIG_SIGNATURE, NODE_SIGNATURES, TENANT_SIGNATURE
+from console.triage.symptoms import UNSEEN, Symptom, Symptoms
+from console.triage.words import Candidate
+
+SCORE_MIN = 0.45
+"""Below this the first claim is not named."""
+MARGIN_MIN = 0.08
+"""Nor if a rival about something else is this close."""
+SHOWN_MIN = 0.15
+
+
+def diagnose(evidence: Evidence) -> Findings:
+    """What the evidence says. The same evidence always gives the same answer."""
+    diffs = stages.diffs(evidence)
+    by_node = {node: symptoms.of_node(evidence, node, diffs) for node in evidence.names}
+    ranked = rank(candidates(evidence, by_node, diffs))
+    moved = words.moved(evidence, by_node, diffs)
+    named = ranked if is_clear(ranked) else []
+    return Findings(
+        claims=tuple(
+            _claim(evidence, candidate, ranked, diffs, is_first=at == 0)
+            for at, candidate in enumerate(named[:CLAIMS_MAX])
+            if at == 0 or candidate.score >= SHOWN_MIN
+        ),
+        moved=moved,
+        missing=evidence.missing,
+        onset_ms=evidence.onset_ms,
+        baselines=baselines.of(evidence, by_node, diffs),
+    )
+
+
+def candidates(
+    evidence: Evidence, by_node: Mapping[str, Symptoms], diffs: Sequence[stages.Diff]
+) -> list[Candidate]:
+    """Every pair that can be a cause here, with its symptoms and its score."""
+    found = [
+        Candidate(
+            entity=node,
+            kind=kind,
+            score=signatures.score(signature, seen),
+            signature=signature,
+            symptoms=seen,
+        )
+        for node, seen in by_node.items()
+        for kind, signature in NODE_SIGNATURES.items()
+    ]
+    anywhere = worst(by_node)
+    for account, symptom in tenants.of(evidence).items():
+        seen = {**anywhere, "tenant": symptom}
+        score = signatures.score(TENANT_SIGNATURE, seen)
+        found.append(
+            Candidate(
+                entity=f"tenant:{account}",
+                kind="noisy_tenant",
+                score=score,
+                signature=TENANT_SIGNATURE,
+                symptoms=seen,
+            )
+        )
+    for entity, own in tuning.of(evidence, diffs).items():
+        seen = {**anywhere, **own}
+        score = signatures.score(CONFIG_SIGNATURE, seen)
+        found.append(
+            Candidate(
+                entity=entity,
+                kind="bad_config",
+                score=score,
+                signature=CONFIG_SIGNATURE,
+                symptoms=seen,
+            )
+        )
+    return found
+
+
+def worst(by_node: Mapping[str, Symptoms]) -> dict[str, Symptom]:
+    """Each symptom at the node that has it most, as "any_NAME": what speaks against a cause that
+    is no node's."""
+    found: dict[str, Symptom] = {}
+    for seen in by_node.values():
+        for name, symptom in seen.items():
+            before = found.get(f"any_{name}", UNSEEN)
+            if (symptom.strength or 0.0) >= (before.strength or 0.0):
+                found[f"any_{name}"] = symptom
+    return found
+
+
+def rank(found: Sequence[Candidate]) -> list[Candidate]:
+    """Best first; equal scores in the order of their names, so that answers repeat."""
+    return sorted(found, key=lambda each: (-each.score, each.entity, each.kind))
+
+
+def is_clear(ranked: Sequence[Candidate]) -> bool:
+    """Whether the first may be named: good enough, and clear of its best rival."""
+    if not ranked or ranked[0].score < SCORE_MIN:
+        return False
+    rival = ranked[1].score if len(ranked) > 1 else 0.0
+    return ranked[0].score - rival >= MARGIN_MIN
+
+
+def _claim(
+    evidence: Evidence,
+    candidate: Candidate,
+    ranked: Sequence[Candidate],
+    diffs: Sequence[stages.Diff],
+    *,
+    is_first: bool,
+) -> Claim:
+    rivals = [each for each in ranked if each is not candidate]
+    return Claim(
+        entity=candidate.entity,
+        kind=candidate.kind,
+        score=round(candidate.score, 3),
+        headline=words.headline(evidence, candidate),
+        lines=words.lines(evidence, candidate),
+        bars=stages.bars(diffs[0]) if is_first and diffs and diffs[0].added_ms > 0 else None,
+        why_not=words.why_not(candidate, rivals) if is_first else words.against(candidate),
+        wrong_if=words.wrong_if(candidate),
+    )
