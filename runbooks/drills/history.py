@@ -61,6 +61,11 @@ class Operation:
         return self.outcome is Outcome.OK
 
     @property
+    def was_served(self) -> bool:
+        """Whether the store did its work, if only to say that a condition does not hold."""
+        return self.is_ok or self.error.startswith("HTTP 4")
+
+    @property
     def is_change(self) -> bool:
         return self.kind is not Kind.READ
 

@@ -61,7 +61,7 @@ def calm_of(operations: Iterable[Operation], *, before_us: int) -> Calm:
     took = sorted(
         op.latency_us
         for op in operations
-        if op.is_ok and op.latency_us is not None and (op.completed_us or 0) < before_us
+        if op.was_served and op.latency_us is not None and (op.completed_us or 0) < before_us
     )
     p50 = took[len(took) // 2] if took else 0
     p99 = took[len(took) * 99 // 100] if took else 0
@@ -89,7 +89,7 @@ def outage(operations: Sequence[Operation], *, fault_us: int, calm: Calm) -> Out
     bad_ends = [_ended(op) for op in ends if _is_bad(op, calm.late_us)]
     for position, op in enumerate(ends):
         ended_us = _ended(op)
-        if not op.is_ok or ended_us <= began_us:
+        if not op.was_served or ended_us <= began_us:
             continue
         if any(ended_us < bad_us <= ended_us + STABLE_US for bad_us in bad_ends):
             continue
@@ -138,7 +138,7 @@ def _is_at_least(look: Operation, write: Operation) -> bool:
 
 def _is_bad(op: Operation, limit_us: int) -> bool:
     took_us = op.latency_us
-    return not op.is_ok or took_us is None or took_us > limit_us
+    return not op.was_served or took_us is None or took_us > limit_us
 
 
 def _ended(op: Operation) -> int:

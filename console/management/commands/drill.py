@@ -1,0 +1,136 @@
+"""`manage.py drill run|list|show|stop`: drills from a terminal and in pipelines.
+
+The worker of the running fleet does the work; this only starts it, waits and prints. Exit codes:
+0 passed, 1 violated or writes lost, 2 wrong use, 3 undecided, 4 refused by a guard, 5 aborted,
+6 too slow, 7 no verdict in time.
+"""
+
+import json
+import sys
+import time
+from typing import Any
+
+from django.conf import settings
+from django.core.management.base import BaseCommand, CommandError, CommandParser
+
+from console.audit.actions import record
+from console.drills import export, words
+from runbooks.drills import actions, queries
+from runbooks.drills.errors import GuardsFailed
+from runbooks.drills.queries import DrillRow
+from runbooks.drills.scenarios import SCENARIOS
+from runbooks.errors import RunError
+
+ACTOR = "terminal"
+POLL_S = 0.5
+WAIT_S_MAX = 300.0
+LISTED = 20
+
+EXIT_CODES = {
+    "passed": 0,
+    "violated": 1,
+    "lost": 1,
+    "undecided": 3,
+    "refused": 4,
+    "aborted": 5,
+    "slow": 6,
+}
+EXIT_NO_VERDICT = 7
+
+
+class Command(BaseCommand):
+    help = "Break the fleet on purpose and print what was proved."
+
+    def add_arguments(self, parser: CommandParser) -> None:
+        kinds = parser.add_subparsers(dest="deed", required=True)
+        run = kinds.add_parser("run", help="start a drill")
+        run.add_argument("scenario", choices=sorted(SCENARIOS), metavar="SCENARIO")
+        run.add_argument("--seed", type=int, help="repeats the same draw of keys and pace")
+        run.add_argument("--json", action="store_true", help="print the result as JSON")
+        run.add_argument("--wait", action="store_true", help="the default; --no-wait leaves it")
+        run.add_argument("--no-wait", dest="leave", action="store_true", help="don't wait")
+        listing = kinds.add_parser("list", help="the newest drills and all scenarios")
+        listing.add_argument("--json", action="store_true")
+        show = kinds.add_parser("show", help="one drill")
+        show.add_argument("drill", type=int)
+        show.add_argument("--json", action="store_true")
+        stop = kinds.add_parser("stop", help="end the drill under way")
+        stop.add_argument("drill", type=int, nargs="?")
+
+    def handle(self, *args: Any, **options: Any) -> None:
+        deeds = {"run": self._run, "list": self._list, "show": self._show, "stop": self._stop}
+        code = deeds[options["deed"]](options)
+        if code:
+            sys.exit(code)
+
+    def _run(self, options: dict[str, Any]) -> int:
+        scenario = options["scenario"]
+        record(actor=ACTOR, action="start drill", target=scenario)
+        try:
+            drill = actions.start(scenario, actor=ACTOR, seed=options["seed"])
+        except GuardsFailed as error:
+            for guard in error.guards:
+                mark = "passed" if guard.passed else "FAILED"
+                self.stderr.write(f"  {mark}  {guard.name}: {guard.text}")
+            return EXIT_CODES["refused"]
+        except RunError as error:
+            raise CommandError(str(error), returncode=4 if error.status == 409 else 2) from error
+        if not options["json"]:
+            self.stdout.write(f"drill {drill.pk}: {settings.PUBLIC_URL}/drills/{drill.pk}")
+        if options["leave"]:
+            return 0
+        found = self._wait(drill.pk)
+        self._print(found, as_json=options["json"])
+        return EXIT_CODES.get(found.verdict, EXIT_NO_VERDICT)
+
+    def _wait(self, drill_id: int) -> DrillRow:
+        give_up_s = time.monotonic() + WAIT_S_MAX
+        found = queries.report(drill_id)
+        while found.is_active and time.monotonic() < give_up_s:
+            time.sleep(POLL_S)
+            found = queries.report(drill_id)
+        return found
+
+    def _list(self, options: dict[str, Any]) -> int:
+        drills = queries.recent(LISTED)
+        if options["json"]:
+            self.stdout.write(json.dumps([export.as_json(drill) for drill in drills], indent=1))
+            return 0
+        for drill in drills:
+            core = words.recovery(words.part(words.part(drill.numbers, "rto"), "core"))
+            self.stdout.write(
+                f"{drill.id:>6}  {drill.created_at:%Y-%m-%d %H:%M:%S} UTC  {drill.scenario:<24}"
+                f"{drill.verdict or 'under way':<12}RTO {core}"
+            )
+        self.stdout.write("scenarios:")
+        for scenario in SCENARIOS.values():
+            self.stdout.write(f"  {scenario.name:<24}{scenario.what}")
+        return 0
+
+    def _show(self, options: dict[str, Any]) -> int:
+        try:
+            found = queries.report(options["drill"])
+        except RunError as error:
+            raise CommandError(str(error), returncode=2) from error
+        self._print(found, as_json=options["json"])
+        return 0
+
+    def _stop(self, options: dict[str, Any]) -> int:
+        active = queries.active()
+        number = options["drill"] or (active.id if active is not None else None)
+        if number is None:
+            raise CommandError("no drill is under way", returncode=2)
+        record(actor=ACTOR, action="stop drill", target=str(number))
+        try:
+            actions.stop(number, actor=ACTOR)
+        except RunError as error:
+            raise CommandError(str(error), returncode=2) from error
+        self.stdout.write(f"drill {number} was asked to stop")
+        return 0
+
+    def _print(self, drill: DrillRow, *, as_json: bool) -> None:
+        if as_json:
+            self.stdout.write(json.dumps(export.as_json(drill), indent=1))
+            return
+        for line in words.lines(drill):
+            self.stdout.write(line)
