@@ -1,8 +1,10 @@
-"""What people and programs may do to a run: start it, retry it, cancel it.
+"""What people and programs may do to a run: start it, retry it, cancel it, decide about it.
 
 Each is settled by one compare-and-set; who comes second gets an error that names the run and the
 person who was quicker. The bell rings after the commit. Whoever may do this is the caller's to
 check and to audit: `actor` is written down as it comes.
+
+Read next: `decisions`, for what is done about a run that waits for somebody.
 """
 
 from __future__ import annotations
@@ -10,18 +12,34 @@ from __future__ import annotations
 import uuid
 from collections.abc import Mapping
 from dataclasses import dataclass
+from typing import Literal
 
 from django.db import IntegrityError, transaction
-from opentelemetry import propagate
 
-from runbooks import bell, clock, driver, journal, limits
+from runbooks import bell, clock, driver, journal, library, limits, snapshots
 from runbooks.clock import from_ms
+from runbooks.decisions import approve, decline, settle_unknown, undo
 from runbooks.engine import machine
-from runbooks.engine.machine import RETRYABLE_STATES, RunSnapshot, RunState
 from runbooks.engine.plan import JsonObject, PlannedStep, RunKind, StepKind
-from runbooks.errors import AlreadyActive, BadParameter, KeyReused, TooManyRuns, WrongState
+from runbooks.engine.states import RETRYABLE_STATES, Mode, RunSnapshot, RunState
+from runbooks.errors import BadParameter, KeyReused, TooManyRuns
 from runbooks.kinds import KINDS
-from runbooks.models import Run, Step, Transition
+from runbooks.library.definition import Runbook
+from runbooks.models import Run, RunbookVersion, Step
+from runbooks.requests import already_active, check_text, traceparent, wrong_state
+from runbooks.turns import step_row
+
+__all__ = [
+    "approve",
+    "cancel",
+    "decline",
+    "remember",
+    "retry",
+    "settle_unknown",
+    "start",
+    "start_runbook",
+    "undo",
+]
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -36,6 +54,13 @@ class _Request:
     key: str
     traceparent: str
     steps: tuple[PlannedStep, ...]
+    mode: Mode = Mode.REAL
+    content_hash: str = ""
+    policy: str = ""
+
+    @property
+    def lock(self) -> str:
+        return self.kind.lock(self.target, self.params)
 
 
 def start(
@@ -54,23 +79,64 @@ def start(
     run_kind = KINDS.get(kind)
     if run_kind is None:
         raise BadParameter("kind", kind, f"one of {', '.join(sorted(KINDS))}")
-    _check_text("target", target, limits.TARGET_CHARS_MAX, required=True)
-    _check_text("actor", actor, limits.ACTOR_CHARS_MAX, required=True)
-    _check_text("subject", subject, limits.SUBJECT_CHARS_MAX, required=False)
-    if key is not None:
-        _check_text("key", key, limits.KEY_CHARS_MAX, required=True)
-    checked = run_kind.check(target, params or {})
-    request = _Request(
-        kind=run_kind,
-        target=target,
-        params=checked,
-        subject=subject,
-        actor=actor,
-        key=key or uuid.uuid4().hex,
-        traceparent=_traceparent(),
-        steps=run_kind.steps(checked),
+    return _open(
+        _request(run_kind, target, params or {}, actor=actor, key=key, subject=subject),
+        now_ms=clock.now_ms(),
     )
+
+
+def start_runbook(
+    name: str,
+    params: Mapping[str, object],
+    *,
+    actor: str,
+    subject: str = "",
+    mode: Literal["real", "dry"] = "real",
+    key: str | None = None,
+    policy: str = "",
+) -> Run:
+    """Start the version of a runbook that is in force. The target is among the parameters, as
+    `target` or by its kind (`node`, `tenant`); a fleet needs none.
+
+    `policy` is the kind of finding whose policy starts it, which may then approve it, too. Raises
+    BadParameter, AlreadyActive, KeyReused, TooManyRuns.
+    """
+    runbook = library.get(name)
+    if mode not in tuple(Mode):
+        raise BadParameter("mode", mode, "real or dry")
+    target, rest = _split_target(runbook, params)
+    kind = runbook.kind()
+    request = _request(
+        kind, target, rest, actor=actor, key=key, subject=subject,
+        mode=Mode(mode), content_hash=runbook.content_hash, policy=policy,
+    )  # fmt: skip
+    remember((runbook,), now_ms=clock.now_ms())
     return _open(request, now_ms=clock.now_ms())
+
+
+def remember(runbooks: tuple[Runbook, ...], *, now_ms: int) -> tuple[str, ...]:
+    """Keep the texts that are in force now. Returns the names of those that were new."""
+    hashes = [runbook.content_hash for runbook in runbooks]
+    known = set(
+        RunbookVersion.objects.filter(content_hash__in=hashes).values_list(
+            "content_hash", flat=True
+        )
+    )
+    new = [runbook for runbook in runbooks if runbook.content_hash not in known]
+    RunbookVersion.objects.bulk_create(
+        [
+            RunbookVersion(
+                name=runbook.name,
+                content_hash=runbook.content_hash,
+                text=runbook.text,
+                is_own=runbook.is_own,
+                first_seen_at=from_ms(now_ms),
+            )
+            for runbook in new
+        ],
+        ignore_conflicts=True,
+    )
+    return tuple(runbook.name for runbook in new)
 
 
 def retry(run_id: int, actor: str) -> Run:
@@ -79,44 +145,47 @@ def retry(run_id: int, actor: str) -> Run:
     Finished steps are kept. For an unknown run this is the person's word that the step may be
     done again. Raises NoSuchRun, WrongState, AlreadyActive.
     """
-    _check_text("actor", actor, limits.ACTOR_CHARS_MAX, required=True)
-    snapshot = journal.load(run_id)
-    step = machine.first_unfinished(snapshot)
-    if snapshot.state not in RETRYABLE_STATES or step is None:
-        raise _wrong_state(run_id, asked="retried")
+    check_text("actor", actor, limits.ACTOR_CHARS_MAX, required=True)
+    snapshot = snapshots.load(run_id)
+    step = machine.standing_at(snapshot)
+    is_over = snapshot.state in RETRYABLE_STATES and snapshot.ending is None
+    if not is_over or step is None:
+        raise wrong_state(run_id, asked="retried")
     if step.attempt_count >= limits.ATTEMPTS_MAX:
         raise BadParameter("attempts", step.attempt_count, f"at most {limits.ATTEMPTS_MAX}")
     run = Run.objects.get(pk=run_id)
-    kind = KINDS.get(run.kind)
-    if kind is None:
-        raise BadParameter("kind", run.kind, "a kind that this release knows")
     try:
         with transaction.atomic():
-            if not _reopen(snapshot, step.position, kind=kind, actor=actor):
-                raise _wrong_state(run_id, asked="retried")
-            bell.ring_on_commit(run_id, kind.queue)
+            if not _reopen(snapshot, step.position, run=run, actor=actor):
+                raise wrong_state(run_id, asked="retried")
+            bell.ring_on_commit(run_id, driver.queue_of(run.kind))
     except IntegrityError:
-        raise _already_active(run.kind, run.target) from None
+        raise already_active(run.kind, run.target, run.lock) from None
     return Run.objects.get(pk=run_id)
 
 
-def cancel(run_id: int, actor: str) -> Run:
-    """End a run: at once where nothing or only a read is under way, else after that step.
+def cancel(run_id: int, actor: str, reason: str = "") -> Run:
+    """End a run: at once where nothing or only a read is under way, else after that step; what it
+    did is taken back first.
 
-    The state of the returned run says which. Raises NoSuchRun, WrongState.
+    The state of the returned run says which. `reason` stands in the run in place of "cancelled by".
+    Raises NoSuchRun, WrongState.
     """
-    _check_text("actor", actor, limits.ACTOR_CHARS_MAX, required=True)
+    check_text("actor", actor, limits.ACTOR_CHARS_MAX, required=True)
+    check_text("reason", reason, limits.REASON_CHARS_MAX, required=False)
     snapshot, effect = driver.settle(run_id, now_ms=clock.now_ms())
     while effect is not None and not snapshot.cancel_by:
         now_ms = clock.now_ms()
         with transaction.atomic():
-            if journal.advance(snapshot, state=snapshot.state, cancel_by=actor):
+            if journal.advance(
+                snapshot, state=snapshot.state, cancel_by=actor, cancel_reason=reason
+            ):
                 journal.note(
                     run_id, now_ms, actor, snapshot.state, snapshot.state, "cancellation asked"
                 )
         snapshot, effect = driver.settle(run_id, now_ms=now_ms)
     if snapshot.cancel_by != actor:
-        raise _wrong_state(run_id, asked="cancelled")
+        raise wrong_state(run_id, asked="cancelled")
     return Run.objects.get(pk=run_id)
 
 
@@ -136,7 +205,7 @@ def _open(request: _Request, *, now_ms: int) -> Run:
         earlier = Run.objects.filter(key=request.key).first()
         if earlier is not None:
             return _same_request(earlier, request)
-        raise _already_active(request.kind.name, request.target) from None
+        raise already_active(request.kind.name, request.target, request.lock) from None
 
 
 def _insert(request: _Request, now_ms: int) -> Run:
@@ -147,6 +216,12 @@ def _insert(request: _Request, now_ms: int) -> Run:
         subject=request.subject,
         actor=request.actor,
         key=request.key,
+        mode=request.mode.value,
+        # A dry run is in nobody's way.
+        lock="" if request.mode is Mode.DRY else request.lock,
+        content_hash=request.content_hash,
+        policy=request.policy,
+        undoes_failures=request.kind.undoes_failures,
         state=RunState.QUEUED.value,
         created_at=from_ms(now_ms),
         deadline=from_ms(now_ms + request.kind.deadline_s * 1000),
@@ -154,24 +229,13 @@ def _insert(request: _Request, now_ms: int) -> Run:
         ring_at=from_ms(now_ms + int(limits.RING_FIRST_S * 1000)),
     )
     Step.objects.bulk_create(
-        Step(
-            run=run,
-            position=position,
-            name=step.name,
-            kind=step.kind.value,
-            state=RunState.QUEUED.value,
-            attempt_limit=step.attempts,
-            timeout_s=step.timeout_s,
-        )
-        for position, step in enumerate(request.steps)
+        step_row(run.pk, position, step) for position, step in enumerate(request.steps)
     )
-    Transition.objects.create(
-        run=run, at=run.created_at, actor=request.actor, to_state=RunState.QUEUED.value
-    )
+    journal.note(run.pk, now_ms, request.actor, None, RunState.QUEUED, "")
     return run
 
 
-def _reopen(snapshot: RunSnapshot, position: int, *, kind: RunKind, actor: str) -> bool:
+def _reopen(snapshot: RunSnapshot, position: int, *, run: Run, actor: str) -> bool:
     step = snapshot.steps[position]
     # One attempt, and one in reserve where repeating is harmless.
     more = 1 if step.kind is StepKind.GUARDED else 2
@@ -180,50 +244,79 @@ def _reopen(snapshot: RunSnapshot, position: int, *, kind: RunKind, actor: str) 
         snapshot,
         state=RunState.QUEUED,
         cancel_by="",
+        cancel_reason="",
         reason="",
         finished_at=None,
-        deadline=from_ms(now_ms + kind.deadline_s * 1000),
+        # As long as it had at first.
+        deadline=from_ms(now_ms) + (run.deadline - run.created_at),
         ring_at=from_ms(now_ms + int(limits.RING_FIRST_S * 1000)),
         ring_count=0,
     )
     if not won:
         return False
-    Step.objects.filter(run_id=snapshot.run_id, position=position).update(
+    steps = Step.objects.filter(run_id=snapshot.run_id)
+    steps.filter(position=position).update(
         state=RunState.QUEUED.value,
         attempt_limit=min(step.attempt_count + more, limits.ATTEMPTS_MAX),
         reason="",
+        deadline=None,
     )
+    # The world went on since somebody approved, so it is asked again for what is left.
+    asked = steps.filter(kind=StepKind.APPROVAL.value, position__lte=position).last()
+    if asked is not None:
+        steps.filter(pk=asked.pk).update(state=RunState.QUEUED.value, expires_at=None)
+        steps.filter(position__gt=asked.position).update(approved_call={})
     journal.note(snapshot.run_id, now_ms, actor, snapshot.state, RunState.QUEUED, "retry")
     return True
 
 
 def _same_request(run: Run, request: _Request) -> Run:
-    if (run.kind, run.target, run.params) != (request.kind.name, request.target, request.params):
+    asked = (request.kind.name, request.target, request.params, request.mode.value)
+    if (run.kind, run.target, run.params, run.mode) != asked:
         raise KeyReused(run.pk, request.key)
     return run
 
 
-def _already_active(kind: str, target: str) -> AlreadyActive:
-    other = Run.objects.filter(kind=kind, target=target).order_by("-id").first()
-    assert other is not None, "a run of this kind and target is why we came here"
-    return AlreadyActive(other.pk, kind=kind, target=target, actor=other.actor)
+def _request(
+    kind: RunKind,
+    target: str,
+    params: Mapping[str, object],
+    *,
+    actor: str,
+    key: str | None,
+    subject: str,
+    mode: Mode = Mode.REAL,
+    content_hash: str = "",
+    policy: str = "",
+) -> _Request:
+    check_text("target", target, limits.TARGET_CHARS_MAX, required=True)
+    check_text("actor", actor, limits.ACTOR_CHARS_MAX, required=True)
+    check_text("subject", subject, limits.SUBJECT_CHARS_MAX, required=False)
+    if key is not None:
+        check_text("key", key, limits.KEY_CHARS_MAX, required=True)
+    checked = kind.check(target, params)
+    return _Request(
+        kind=kind,
+        target=target,
+        params=checked,
+        subject=subject,
+        actor=actor,
+        key=key or uuid.uuid4().hex,
+        traceparent=traceparent(),
+        steps=kind.steps(checked),
+        mode=mode,
+        content_hash=content_hash,
+        policy=policy,
+    )
 
 
-def _wrong_state(run_id: int, *, asked: str) -> WrongState:
-    run = Run.objects.get(pk=run_id)
-    last = run.transitions.last()
-    changed_by = last.actor if last is not None else ""
-    return WrongState(run_id, state=run.state, asked=asked, changed_by=changed_by)
-
-
-def _check_text(field: str, value: str, chars_max: int, *, required: bool) -> None:
-    if len(value) > chars_max or not value.isprintable() or (required and not value.strip()):
-        least = 1 if required else 0
-        raise BadParameter(field, value, f"{least} to {chars_max} printable characters")
-
-
-def _traceparent() -> str:
-    """The W3C context of the request under way; empty without one."""
-    carrier: dict[str, str] = {}
-    propagate.inject(carrier)
-    return carrier.get("traceparent", "")
+def _split_target(runbook: Runbook, params: Mapping[str, object]) -> tuple[str, JsonObject]:
+    rest = dict(params)
+    target = rest.pop("target", None)
+    by_kind = rest.pop(runbook.target, None) if runbook.target != "fleet" else None
+    if by_kind is not None and runbook.target == "tenant":
+        by_kind = f"tenant:{str(by_kind).removeprefix('tenant:')}"
+    found = target or by_kind or ("fleet" if runbook.target == "fleet" else "")
+    if not isinstance(found, str):
+        raise BadParameter("target", found, "a text")
+    return found, rest

@@ -1,4 +1,4 @@
-"""Moves a run along: asks the machine, lets the journal settle it, does at most one attempt.
+"""Moves a run along: asks the machine, lets the journal settle it, does an attempt.
 
 Everybody goes this way: a worker that heard the bell, the watcher's reaper, a person who cancels.
 All of it is safe to do twice and at the same time, because each change is a compare-and-set on
@@ -10,60 +10,91 @@ from __future__ import annotations
 import logging
 import threading
 import time
-import zlib
 from collections.abc import Callable
 
 from opentelemetry import trace
 from opentelemetry.trace import StatusCode
 
-from runbooks import clock, journal, limits
-from runbooks.engine import executor, machine
-from runbooks.engine.executor import AttemptTaken, StepContext, WorkerStopping
-from runbooks.engine.machine import AttemptState, Effect, Finish, Lose, Perform, RunSnapshot
+from runbooks import approval, bell, clock, journal, limits, performing, snapshots, turns
+from runbooks.engine import machine
+from runbooks.engine.executor import AttemptTaken, WorkerStopping
+from runbooks.engine.machine import Ask, BeginUndo, Effect, FailStep, Finish, Lose, Perform, Wait
 from runbooks.engine.plan import StepKind
+from runbooks.engine.states import AttemptState, Purpose, RunSnapshot
 from runbooks.journal import Claim
-from runbooks.kinds import ACTIONS, KINDS
+from runbooks.kinds import KINDS
 from runbooks.models import Run
 
 logger = logging.getLogger(__name__)
 tracer = trace.get_tracer("runbooks")
 
-# A run settles in two looks (an attempt lost, then the run ended); more means that others move it.
+# A run settles in a few looks (an attempt lost, a step failed, a way back begun, the run ended);
+# more means that others move it.
 _LOOKS_MAX = 8
 
 _stopping = threading.Event()
 
 
 def settle(run_id: int, *, now_ms: int) -> tuple[RunSnapshot, Effect | None]:
-    """Do all that needs no worker: expired leases, deadlines, endings. Returns what is left."""
-    snapshot = journal.load(run_id)
+    """Do all that needs no worker: expired leases, deadlines, questions, endings.
+
+    Returns what is left.
+    """
+    snapshot = snapshots.load(run_id)
     for _ in range(_LOOKS_MAX):
         effect = machine.next_effect(snapshot, now_ms=now_ms)
-        if isinstance(effect, Lose):
-            journal.lose(snapshot, effect, now_ms=now_ms)
-        elif isinstance(effect, Finish):
-            journal.finish(snapshot, effect, now_ms=now_ms)
-        else:
+        if effect is None or isinstance(effect, Perform | Wait):
             return snapshot, effect
-        snapshot = journal.load(run_id)
+        _turn(snapshot, effect, now_ms)
+        snapshot = snapshots.load(run_id)
     return snapshot, machine.next_effect(snapshot, now_ms=now_ms)
 
 
 def advance(run_id: int, *, worker: str) -> bool:
-    """Do at most one attempt of the run's next step. True: ring again at once.
+    """Do attempts of the run's next steps, as long as others need not wait. True: ring at once.
 
-    A step that failed and may be tried again is rung for by the watcher, after a wait.
+    Each step is claimed before and recorded after, so the table is the truth at every moment; the
+    bell between two steps is saved, that is all. A step that failed and may be tried again is rung
+    for by the watcher, after a wait.
     """
-    now_ms = clock.now_ms()
-    snapshot, effect = settle(run_id, now_ms=now_ms)
-    if not isinstance(effect, Perform):
-        return False
-    claim = journal.claim(snapshot, effect, worker=worker, now_ms=now_ms)
-    if claim is None:
-        return False  # Somebody was quicker, and rings when done.
-    ended = _attempt(claim)
-    _, left = settle(run_id, now_ms=clock.now_ms())
-    return ended is AttemptState.DONE and isinstance(left, Perform)
+    gives_way_s = time.monotonic() + limits.GO_ON_S
+    snapshot, effect = settle(run_id, now_ms=clock.now_ms())
+    while isinstance(effect, Perform):
+        claim = journal.claim(snapshot, effect, worker=worker, now_ms=clock.now_ms())
+        if claim is None:
+            return False  # Somebody was quicker, and rings when done.
+        ended = _attempt(claim)
+        snapshot, effect = settle(run_id, now_ms=clock.now_ms())
+        if not _goes_on(claim, ended, snapshot):
+            return False
+        if _stopping.is_set() or time.monotonic() >= gives_way_s:
+            return isinstance(effect, Perform)
+    return False
+
+
+def _turn(snapshot: RunSnapshot, effect: Effect, now_ms: int) -> None:
+    if isinstance(effect, Lose):
+        journal.lose(snapshot, effect, now_ms=now_ms)
+    elif isinstance(effect, Finish):
+        turns.finish(snapshot, effect, now_ms=now_ms)
+    elif isinstance(effect, Ask):
+        approval.ask(snapshot, effect, now_ms=now_ms)
+    elif isinstance(effect, FailStep):
+        turns.fail_step(snapshot, effect)
+    elif isinstance(effect, BeginUndo):
+        actor = snapshot.cancel_by or journal.ENGINE
+        turns.begin_undo(snapshot, effect, actor=actor, now_ms=now_ms)
+
+
+def _goes_on(claim: Claim, ended: AttemptState, after: RunSnapshot) -> bool:
+    """Whether there is anything to do at once after this attempt."""
+    if ended is AttemptState.DONE or claim.purpose is Purpose.CHECK:
+        return True
+    if ended is AttemptState.LOST:
+        return claim.step_kind is StepKind.GUARDED  # Then it is found out whether it happened.
+    # Nothing is repeated at once, but the failure may have led on to another step.
+    next_step = machine.standing_at(after)
+    return next_step is not None and next_step.step_id != claim.step_id
 
 
 def give_back() -> None:
@@ -71,19 +102,19 @@ def give_back() -> None:
     _stopping.set()
 
 
-def queue_of(kind: str) -> str | None:
-    """Where a run of this kind is to be rung for; None if this release doesn't know the kind."""
+def queue_of(kind: str) -> str:
+    """Where a run of this kind is to be rung for. A kind that is not built in is a runbook."""
     run_kind = KINDS.get(kind)
-    return None if run_kind is None else run_kind.queue
+    return bell.RUNS_QUEUE if run_kind is None else run_kind.queue
 
 
 def _attempt(claim: Claim) -> AttemptState:
     run = Run.objects.get(pk=claim.run_id)
-    action = ACTIONS[run.kind, claim.step_name]
     try:
         with tracer.start_as_current_span(f"perform {claim.step_name}") as span:
             span.set_attribute("holdfast.attempt", claim.attempt_number)
-            performed = executor.perform(action, _context(run, claim))
+            steps = list(run.steps.all())
+            performed = performing.perform(run, steps, claim, _lease_keeper(claim))
             if performed.state is not AttemptState.DONE:
                 span.set_status(StatusCode.ERROR, performed.reason)
     except AttemptTaken:
@@ -100,26 +131,6 @@ def _attempt(claim: Claim) -> AttemptState:
     if not journal.record(claim, performed, now_ms=clock.now_ms()):
         logger.warning("an attempt ended after it was closed", extra={"run_id": run.pk})
     return performed.state
-
-
-def _context(run: Run, claim: Claim) -> StepContext:
-    steps = list(run.steps.all())
-    before = next((s for s in steps if s.pk == claim.step_id), None)
-    assert before is not None, "a claimed step belongs to its run"
-    earlier = steps[: before.position]
-    packed = bytes(earlier[-1].payload) if earlier else b""
-    return StepContext(
-        run_id=run.pk,
-        run_key=run.key,
-        step_name=claim.step_name,
-        attempt_number=claim.attempt_number,
-        target=run.target,
-        params=run.params,
-        outcomes={step.name: step.outcome for step in earlier},
-        payload=zlib.decompress(packed) if packed else b"",
-        time_left_s=max(0.0, (claim.deadline_ms - clock.now_ms()) / 1000),
-        keep_lease=_lease_keeper(claim),
-    )
 
 
 def _lease_keeper(claim: Claim) -> Callable[[], None]:

@@ -59,6 +59,23 @@ class WrongState(RunError):
         self.changed_by = changed_by
 
 
+class PlanChanged(RunError):
+    """What would be done now is not what was read; `plan_hash` is that of the new plan."""
+
+    status = 409
+
+    def __init__(self, run_id: int, plan_hash: str) -> None:
+        super().__init__(f"the plan of run {run_id} changed; review it again")
+        self.run_id = run_id
+        self.plan_hash = plan_hash
+
+
+class ApprovalRefused(RunError):
+    """This person may not approve this run, or not like this."""
+
+    status = 403
+
+
 class KeyReused(RunError):
     """The idempotency key belongs to a run that was asked for with other words."""
 

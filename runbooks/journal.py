@@ -4,6 +4,8 @@ What a run does is settled on `Run.version`: two workers may read the same snaps
 finds the version moved and gets None. What an attempt reports is settled on the attempt's own row:
 once the reaper, a cancellation or the deadline has closed it, a late report changes nothing.
 `claim` comes before the effect and `record` after it; between the two only the lease speaks.
+
+Read next: `turns`, the other half of the journal: questions, ways back, ends.
 """
 
 from __future__ import annotations
@@ -14,22 +16,20 @@ from dataclasses import dataclass
 from django.db import transaction
 from django.db.models import F, QuerySet
 
-from runbooks import limits
-from runbooks.clock import as_text, from_ms, to_ms
+from runbooks import events, limits
+from runbooks.clock import as_text, from_ms
 from runbooks.engine import machine
 from runbooks.engine.executor import Performed
-from runbooks.engine.machine import (
+from runbooks.engine.machine import Lose, Perform
+from runbooks.engine.plan import JsonObject, StepKind
+from runbooks.engine.states import (
     ACTIVE_STATES,
     AttemptState,
-    Finish,
-    Lose,
-    Perform,
+    Purpose,
     RunSnapshot,
     RunState,
-    StepSnapshot,
 )
-from runbooks.engine.plan import StepKind
-from runbooks.errors import NoSuchRun
+from runbooks.events import RunEvent
 from runbooks.models import Attempt, Run, Step, Transition
 
 ENGINE = "engine"
@@ -46,41 +46,38 @@ class Claim:
     attempt_number: int
     step_name: str
     step_kind: StepKind
+    purpose: Purpose
+    attempt_limit: int
     deadline_ms: int
-
-
-def load(run_id: int) -> RunSnapshot:
-    """The run as the machine sees it, read in one go."""
-    with transaction.atomic():
-        run = Run.objects.filter(pk=run_id).first()
-        if run is None:
-            raise NoSuchRun(run_id)
-        steps = list(run.steps.prefetch_related("attempts").defer("payload", "outcome"))
-    return RunSnapshot(
-        run_id=run.pk,
-        version=run.version,
-        state=RunState(run.state),
-        deadline_ms=to_ms(run.deadline),
-        cancel_by=run.cancel_by,
-        steps=tuple(_step_snapshot(step) for step in steps),
-    )
 
 
 def claim(snapshot: RunSnapshot, effect: Perform, *, worker: str, now_ms: int) -> Claim | None:
     """Take the step under a lease; None if somebody else moved the run first."""
     step = snapshot.steps[effect.position]
-    deadline_ms = min(now_ms + step.timeout_s * 1000, snapshot.deadline_ms)
+    ends_ms = step.deadline_ms or (now_ms + step.within_s * 1000 if step.within_s else None)
+    timeout_s = step.timeout_s if effect.purpose is Purpose.ACT else limits.CHECK_TIMEOUT_S
+    deadline_ms = max(now_ms, min(now_ms + timeout_s * 1000, snapshot.deadline_ms))
+    if effect.purpose is Purpose.CHECK:
+        # What may have happened is found out even when the run's time is over.
+        deadline_ms = now_ms + timeout_s * 1000
+    elif ends_ms is not None:
+        deadline_ms = min(deadline_ms, ends_ms)
     now = from_ms(now_ms)
     ring_at = from_ms(now_ms + int(limits.RING_FIRST_S * 1000))
+    started = {"started_at": now} if snapshot.state is RunState.QUEUED else {}
+    number = effect.attempt_number if effect.purpose is Purpose.ACT else step.check_count + 1
     with transaction.atomic():
-        if not advance(snapshot, state=RunState.RUNNING, ring_at=ring_at, ring_count=0):
+        if not advance(snapshot, state=RunState.RUNNING, ring_at=ring_at, ring_count=0, **started):
             return None
-        Run.objects.filter(pk=snapshot.run_id, started_at=None).update(started_at=now)
-        row = Step.objects.defer("payload").get(run_id=snapshot.run_id, position=effect.position)
-        Step.objects.filter(pk=row.pk).update(state=RunState.RUNNING.value, reason="")
+        Step.objects.filter(pk=step.step_id).update(
+            state=RunState.RUNNING.value,
+            reason="",
+            deadline=from_ms(ends_ms) if ends_ms is not None else None,
+        )
         attempt = Attempt.objects.create(
-            step=row,
-            number=effect.attempt_number,
+            step_id=step.step_id,
+            purpose=effect.purpose.value,
+            number=number,
             state=AttemptState.RUNNING.value,
             worker=worker,
             started_at=now,
@@ -91,11 +88,13 @@ def claim(snapshot: RunSnapshot, effect: Perform, *, worker: str, now_ms: int) -
             note(snapshot.run_id, now_ms, worker, RunState.QUEUED, RunState.RUNNING, "")
     return Claim(
         run_id=snapshot.run_id,
-        step_id=row.pk,
+        step_id=step.step_id,
         attempt_id=attempt.pk,
-        attempt_number=attempt.number,
+        attempt_number=effect.attempt_number,
         step_name=step.name,
         step_kind=step.kind,
+        purpose=effect.purpose,
+        attempt_limit=step.attempt_limit,
         deadline_ms=deadline_ms,
     )
 
@@ -108,9 +107,24 @@ def renew(claim: Claim, *, now_ms: int) -> bool:
     return _running(claim).update(lease_until=lease_until) == 1
 
 
+def note_sent(claim: Claim, sent: JsonObject) -> bool:
+    """Write down what is about to be sent. False: this attempt no longer counts; send nothing."""
+    return _running(claim).update(sent=sent) == 1
+
+
+def sent_by(step_id: int) -> JsonObject:
+    """What the newest attempt to act on this step was about to send; empty if it never came so far.
+
+    Once an attempt is closed it can't note anything, so empty means that nothing ever will be sent.
+    """
+    acts = Attempt.objects.filter(step_id=step_id, purpose=Purpose.ACT.value)
+    found = acts.order_by("-id").values_list("sent", flat=True).first()
+    return dict(found or {})
+
+
 def record(claim: Claim, performed: Performed, *, now_ms: int) -> bool:
     """Write down how the attempt ended. False: it was closed before, and this comes too late."""
-    assert performed.state in (AttemptState.DONE, AttemptState.FAILED, AttemptState.REFUSED)
+    assert performed.state not in (AttemptState.RUNNING, AttemptState.CANCELLED), performed.state
     return _close(claim, performed, now_ms)
 
 
@@ -143,6 +157,7 @@ def lose(snapshot: RunSnapshot, effect: Lose, *, now_ms: int) -> bool:
             AttemptState.LOST,
             attempt_count=step.attempt_count,
             attempt_limit=step.attempt_limit,
+            purpose=step.purpose,
         )
         Step.objects.filter(pk=attempt.step_id).update(state=after.value, reason=reason)
         if after is RunState.QUEUED:
@@ -150,30 +165,6 @@ def lose(snapshot: RunSnapshot, effect: Lose, *, now_ms: int) -> bool:
                 snapshot.run_id, now_ms, ENGINE, RunState.RUNNING, RunState.RUNNING,
                 f"{reason}; trying again",
             )  # fmt: skip
-    return True
-
-
-def finish(snapshot: RunSnapshot, effect: Finish, *, now_ms: int) -> bool:
-    """End the run; False if it moved since the snapshot was taken."""
-    now = from_ms(now_ms)
-    with transaction.atomic():
-        if not advance(snapshot, state=effect.state, finished_at=now, reason=effect.reason):
-            return False
-        Attempt.objects.filter(
-            step__run_id=snapshot.run_id, state=AttemptState.RUNNING.value
-        ).update(state=AttemptState.CANCELLED.value, finished_at=now, reason=effect.reason)
-        steps = Step.objects.filter(run_id=snapshot.run_id)
-        if effect.state is RunState.DONE:
-            last = steps.defer("payload").last()
-            outcome = last.outcome if last is not None else {}
-            Run.objects.filter(pk=snapshot.run_id).update(outcome=outcome)
-            steps.update(payload=b"")
-        else:
-            steps.filter(state=RunState.RUNNING.value).update(
-                state=effect.state.value, reason=effect.reason
-            )
-        actor = snapshot.cancel_by if effect.state is RunState.CANCELLED else ENGINE
-        note(snapshot.run_id, now_ms, actor, snapshot.state, effect.state, effect.reason)
     return True
 
 
@@ -186,23 +177,6 @@ def note_rung(run_id: int, *, ring_count: int, now_ms: int) -> bool:
     return changed == 1
 
 
-def _step_snapshot(step: Step) -> StepSnapshot:
-    attempts = list(step.attempts.all())
-    running = [a for a in attempts if a.state == AttemptState.RUNNING.value]
-    assert len(running) <= 1, "the database allows one running attempt"
-    return StepSnapshot(
-        position=step.position,
-        name=step.name,
-        kind=StepKind(step.kind),
-        state=RunState(step.state),
-        attempt_count=len(attempts),
-        attempt_limit=step.attempt_limit,
-        timeout_s=step.timeout_s,
-        lease_until_ms=to_ms(running[0].lease_until) if running else None,
-        reason=step.reason,
-    )
-
-
 def advance(snapshot: RunSnapshot, *, state: RunState, **changes: object) -> bool:
     """The compare-and-set on the run itself: one of those who hold this snapshot wins."""
     changed = Run.objects.filter(pk=snapshot.run_id, version=snapshot.version).update(
@@ -212,16 +186,44 @@ def advance(snapshot: RunSnapshot, *, state: RunState, **changes: object) -> boo
 
 
 def note(
-    run_id: int, now_ms: int, actor: str, from_state: RunState, to_state: RunState, reason: str
+    run_id: int,
+    now_ms: int,
+    actor: str,
+    from_state: RunState | None,
+    to_state: RunState,
+    reason: str,
+    *,
+    waiting_for: str = "",
 ) -> None:
-    """Add one line to the run's history."""
-    Transition.objects.create(
+    """Add one line to the run's history, and tell who listens if the state changed."""
+    line = Transition.objects.create(
         run_id=run_id,
         at=from_ms(now_ms),
         actor=actor[: limits.ACTOR_CHARS_MAX],
-        from_state=from_state.value,
+        from_state=from_state.value if from_state is not None else "",
         to_state=to_state.value,
         reason=reason[: limits.REASON_CHARS_MAX],
+    )
+    if from_state is to_state:
+        return
+    kind, target, subject, mode, asker = Run.objects.values_list(
+        "kind", "target", "subject", "mode", "actor"
+    ).get(pk=run_id)
+    events.announce(
+        RunEvent(
+            run_id=run_id,
+            kind=kind,
+            target=target,
+            subject=subject,
+            from_state=line.from_state,
+            to_state=line.to_state,
+            actor=line.actor,
+            at_ms=now_ms,
+            waiting_for=waiting_for,
+            requested_by=asker,
+            mode=mode,
+            reason=line.reason,
+        )
     )
 
 
@@ -234,23 +236,27 @@ def _close(claim: Claim, performed: Performed, now_ms: int) -> bool:
         if closed != 1:
             return False
         row = Step.objects.filter(pk=claim.step_id)
-        attempt_limit = row.values_list("attempt_limit", flat=True).get()
         after = machine.verdict(
             claim.step_kind,
             performed.state,
             attempt_count=claim.attempt_number,
-            attempt_limit=attempt_limit,
+            attempt_limit=claim.attempt_limit,
+            purpose=claim.purpose,
         )
-        if performed.state is AttemptState.RELEASED and attempt_limit < limits.ATTEMPTS_MAX:
-            row.update(attempt_limit=attempt_limit + 1)  # An attempt given back is not used up.
-        row.update(
-            state=after.value,
-            reason=reason,
-            outcome=performed.outcome,
-            payload=zlib.compress(performed.payload) if performed.payload else b"",
-        )
+        given_back = performed.state is AttemptState.RELEASED and claim.purpose is Purpose.ACT
+        if given_back and claim.attempt_limit < limits.ATTEMPTS_MAX:
+            # An attempt given back is not used up.
+            row.update(attempt_limit=claim.attempt_limit + 1)
+        changes: dict[str, object] = {"state": after.value, "reason": reason}
+        if performed.outcome or claim.purpose is Purpose.ACT:
+            changes["outcome"] = performed.outcome
+            changes["payload"] = zlib.compress(performed.payload) if performed.payload else b""
+        row.update(**changes)
+        doubled_s = min(2.0 ** (claim.attempt_number - 1), limits.RING_MAX_S)
         wait_s = {
-            AttemptState.FAILED: min(2.0 ** (claim.attempt_number - 1), limits.RING_MAX_S),
+            AttemptState.FAILED: doubled_s,
+            AttemptState.HELD: limits.HELD_WAIT_S,
+            AttemptState.LOST: 0.0 if claim.step_kind is StepKind.GUARDED else doubled_s,
             AttemptState.RELEASED: 0.0,
         }.get(performed.state, limits.RING_FIRST_S)
         Run.objects.filter(pk=claim.run_id).update(

@@ -16,7 +16,17 @@ ACTIVE_RUNS_MAX = 64
 # Attempts of one step over its whole life, presses of "retry" included.
 ATTEMPTS_MAX = 20
 
+# Looks at whether a lost change happened, before a person is asked, and how long one may take.
+CHECKS_MAX = 3
+CHECK_TIMEOUT_S = 15
+# Who says what happened, when no check can tell.
+SETTLER_ROLE = "responder"
+
+# A change whose before-check said no is looked at again after this.
+HELD_WAIT_S = 1.0
+
 # Text that is stored and shown, in characters.
+NAME_CHARS_MAX = 40
 REASON_CHARS_MAX = 500
 TARGET_CHARS_MAX = 100
 ACTOR_CHARS_MAX = 150
@@ -40,6 +50,15 @@ BACKOFF_MAX_S = 5.0
 # A ring must not hold up the button that caused it. The client library asks a silent broker twice,
 # so a stopped one costs 2 s (measured), a missing one 5 ms.
 RING_TIMEOUT_S = 1.0
+
+# A worker goes on to the next step in the same task for this long, then gives way to other runs.
+GO_ON_S = 1.0
+
+# What a run that takes things back gets on top of the times of its steps back.
+UNDO_GRACE_S = 30.0
+
+# An approval alone needs a reason that says something.
+APPROVAL_REASON_CHARS_MIN = 10
 
 # Hard end of one Celery task; a step's own deadline, at most 145 s, comes first.
 TASK_SOFT_LIMIT_S = 150

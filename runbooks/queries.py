@@ -14,8 +14,8 @@ from pathlib import Path
 from django.db.models import Prefetch, QuerySet
 
 from runbooks import heartbeat, limits
-from runbooks.engine.machine import ACTIVE_STATES, RETRYABLE_STATES, RunState
 from runbooks.engine.plan import JsonObject
+from runbooks.engine.states import ACTIVE_STATES, RETRYABLE_STATES, RunState
 from runbooks.errors import NoSuchRun
 from runbooks.kinds import KINDS
 from runbooks.models import Run, Step, Transition

@@ -16,7 +16,8 @@ from opentelemetry import propagate, trace
 from opentelemetry.util.types import AnyValue
 
 from runbooks import bell, clock, driver, journal, limits
-from runbooks.engine.machine import AttemptState, Perform
+from runbooks.engine.machine import Perform
+from runbooks.engine.states import AttemptState
 from runbooks.errors import NoSuchRun
 from runbooks.models import Attempt, Run
 
@@ -32,14 +33,10 @@ tracer = trace.get_tracer("runbooks")
     time_limit=limits.TASK_HARD_LIMIT_S,
 )
 def advance_run(run_id: int) -> None:
-    """Do at most one attempt of this run, then ring for the rest."""
+    """Do what this run can do now, then ring for the rest."""
     row = Run.objects.filter(pk=run_id).only("kind", "target", "traceparent").first()
     if row is None:
         logger.warning("the bell rang for a run that is not there", extra={"run_id": run_id})
-        return
-    queue = driver.queue_of(row.kind)
-    if queue is None:
-        logger.warning("the bell rang for a kind unknown here", extra={"run_id": run_id})
         return
     # The bell may come from a button or from the watcher; the trace is the button's in both cases.
     context = propagate.extract({"traceparent": row.traceparent})
@@ -48,7 +45,7 @@ def advance_run(run_id: int) -> None:
         f"advance {row.kind}", context=context, attributes=attributes
     ):
         if driver.advance(run_id, worker=worker_name()):
-            bell.ring(run_id, queue)
+            bell.ring(run_id, driver.queue_of(row.kind))
 
 
 def resume_stalled(*, now_ms: int) -> int:
@@ -62,11 +59,10 @@ def resume_stalled(*, now_ms: int) -> int:
             _, effect = driver.settle(run_id, now_ms=now_ms)
         except NoSuchRun:
             continue
-        queue = driver.queue_of(kind)
-        if not isinstance(effect, Perform) or queue is None:
+        if not isinstance(effect, Perform):
             continue
         if journal.note_rung(run_id, ring_count=ring_count, now_ms=now_ms):
-            bell.ring(run_id, queue)
+            bell.ring(run_id, driver.queue_of(kind))
     return len(stalled)
 
 
@@ -76,7 +72,10 @@ def worker_name() -> str:
 
 
 def _stalled(now_ms: int) -> list[tuple[int, str, int]]:
-    """Unfinished runs that nobody works on, and those whose deadline has passed."""
+    """Unfinished runs that nobody works on, and those whose deadline has passed.
+
+    A run that waits for a person is due when its approval expires: `ring_at` says so.
+    """
     now = clock.from_ms(now_ms)
     held = Attempt.objects.filter(
         step__run=OuterRef("pk"), state=AttemptState.RUNNING.value, lease_until__gt=now

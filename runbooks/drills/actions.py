@@ -19,7 +19,7 @@ from runbooks.drills.folder import DrillFolder
 from runbooks.drills.kind import FLEET, KIND, make_folder
 from runbooks.drills.models import Drill, DrillVerdict
 from runbooks.drills.scenarios import SCENARIOS
-from runbooks.engine.machine import RunState
+from runbooks.engine.states import RunState
 from runbooks.errors import BadParameter, KeyReused, RunError
 
 SEED_MAX = 2**31 - 1

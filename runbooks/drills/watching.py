@@ -14,7 +14,7 @@ from runbooks.drills import healing, journal, mark
 from runbooks.drills.folder import DrillFolder
 from runbooks.drills.kind import conducting
 from runbooks.drills.models import Drill, DrillVerdict
-from runbooks.engine.machine import ACTIVE_STATES
+from runbooks.engine.states import ACTIVE_STATES
 from runbooks.watch import Duty
 from storage_core.fleet import pauses
 

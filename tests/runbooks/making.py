@@ -2,9 +2,10 @@
 
 import itertools
 
-from runbooks import actions, clock, journal
+from runbooks import actions, clock, journal, snapshots
 from runbooks.engine.executor import Performed
-from runbooks.engine.machine import AttemptState, Perform, next_effect
+from runbooks.engine.machine import Perform, next_effect
+from runbooks.engine.states import AttemptState
 from runbooks.journal import Claim
 from runbooks.models import Attempt, Run
 
@@ -30,7 +31,7 @@ def make_run(
 
 def claim_next(run: Run, worker: str = "host:1", now_ms: int | None = None) -> Claim:
     now_ms = now_ms or clock.now_ms()
-    snapshot = journal.load(run.pk)
+    snapshot = snapshots.load(run.pk)
     effect = next_effect(snapshot, now_ms=now_ms)
     assert isinstance(effect, Perform), effect
     claim = journal.claim(snapshot, effect, worker=worker, now_ms=now_ms)

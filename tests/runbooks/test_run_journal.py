@@ -4,9 +4,10 @@ import pytest
 from django.db import IntegrityError, transaction
 from pytest_django import DjangoAssertNumQueries
 
-from runbooks import actions, clock, driver, journal, queries, tasks
-from runbooks.engine.machine import Perform, RunState, next_effect
+from runbooks import actions, clock, driver, journal, queries, snapshots, tasks
+from runbooks.engine.machine import Perform, next_effect
 from runbooks.engine.plan import StepKind
+from runbooks.engine.states import RunState
 from runbooks.errors import (
     AlreadyActive,
     NoSuchRun,
@@ -21,7 +22,7 @@ pytestmark = pytest.mark.django_db
 def test_of_two_workers_that_saw_the_same_run_one_claims_it() -> None:
     run = make_run()
     now_ms = clock.now_ms()
-    seen = journal.load(run.pk)
+    seen = snapshots.load(run.pk)
     effect = next_effect(seen, now_ms=now_ms)
 
     assert isinstance(effect, Perform)

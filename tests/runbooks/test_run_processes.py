@@ -12,8 +12,9 @@ from django.db import connections
 from opentelemetry.sdk.trace import TracerProvider
 from pytest_django.plugin import DjangoDbBlocker
 
-from runbooks import actions, clock, journal, queries
-from runbooks.engine.machine import Perform, RunState, next_effect
+from runbooks import actions, clock, journal, queries, snapshots
+from runbooks.engine.machine import Perform, next_effect
+from runbooks.engine.states import RunState
 from runbooks.journal import Claim
 from runbooks.models import Run
 from runbooks.queries import AttemptRow, RunRow
@@ -182,7 +183,7 @@ def test_of_many_workers_that_claim_at_the_same_moment_one_wins(
 ) -> None:
     empty_house.take_tables(tables)
     run = start_capture()
-    seen = journal.load(run.pk)
+    seen = snapshots.load(run.pk)
     effect = next_effect(seen, now_ms=clock.now_ms())
     assert isinstance(effect, Perform)
     together = threading.Barrier(6)
