@@ -33,6 +33,7 @@ from telemetry.tracing import StageClock
 
 if TYPE_CHECKING:
     from storage_core.admin import Answer
+    from storage_core.configuration import Configuration
     from storage_core.engine import Engine
     from storage_core.faults import Faults
     from storage_core.memory import Memory
@@ -66,12 +67,14 @@ class Keeper:
         store: NodeStore,
         faults: Faults,
         memory: Memory,
+        configuration: Configuration,
     ) -> None:
         self._engine = engine
         self._peers = peers
         self._store = store
         self._faults = faults
         self._memory = memory
+        self._configuration = configuration
         if memory.drained and engine.core.replica.progress:
             engine.core.replica.drain(True, monotonic_ns() // 1000)
 
@@ -86,6 +89,8 @@ class Keeper:
             ("DELETE", "/faults"): self._clear_faults,
             ("GET", "/accounts"): self._list_accounts,
             ("POST", "/accounts"): self._add_account,
+            ("GET", "/configuration"): self._show_configuration,
+            ("POST", "/configuration"): self._configure,
         }
         return {route: _answering(obey) for route, obey in table.items()}
 
@@ -150,6 +155,12 @@ class Keeper:
             return True
         self._memory.operations.done(operation)
         return await self._memory.keep()
+
+    async def _show_configuration(self, _: Body) -> Answer:
+        return 200, {"settings": self._configuration.effective()}
+
+    async def _configure(self, body: Body) -> Answer:
+        return 200, {"settings": self._configuration.change(body)}
 
     # -- fault switches ---------------------------------------------------------------------
 

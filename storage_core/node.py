@@ -34,6 +34,7 @@ from storage_core.config import (
     EXIT_FOUND_WRONG,
     EXIT_REFUSED,
 )
+from storage_core.configuration import Configuration, Parts
 from storage_core.engine import Engine
 from storage_core.errors import CorruptLog, FatalDisk, StoreError
 from storage_core.faults import Faults
@@ -52,6 +53,7 @@ from storage_core.startup import Cluster, Opened, open_node, read_cluster
 from storage_core.status import NodeFacts, RecentTimes
 from storage_core.store import NodeStore
 from storage_core.upkeep import Upkeep
+from storage_core.vitals import Vitals
 from telemetry import bootstrap, names
 from telemetry.config import SettingError, Settings, read_secret
 from telemetry.tracing import StageClock
@@ -122,6 +124,9 @@ class Node:
         self.facts.export_gauges()
         self._faults = Faults(loop, writer=opened.writer, peers=self.peers, allowed=settings.drills)
         self._memory = Memory(settings.data(node))
+        self._configuration = Configuration(Parts(opened.core, cache, self.front_end))
+        self._vitals = Vitals(loop, replica=opened.core.replica, peers=self.peers, metrics=metrics)
+        metrics.gauge(names.CACHE_BYTES, lambda: cache.size_bytes)
         self._admin = self._make_admin()
         self._beats = BeatSender(settings.home / "run", f"node-{node}")
         self.engine.on_role = self._on_role
@@ -133,6 +138,7 @@ class Node:
             store=self.store,
             faults=self._faults,
             memory=self._memory,
+            configuration=self._configuration,
         )
         return AdminServer(
             token=_secret(self._settings, "admin.token"),
@@ -150,6 +156,7 @@ class Node:
         listener = socket.create_server((HOST, self._settings.peer_port(self._node)))
         self.peers.start(listener)
         self.engine.start()
+        self._vitals.start()
         await self._admin.start(HOST, self._settings.admin_port(self._node))
         self._beat_regularly()
         factory = self.front_end.protocol_factory(leaving=lambda: False, loopback_only=True)
@@ -170,6 +177,7 @@ class Node:
         await self.front_end.drain(DRAIN_S_MAX)
         self._admin.close()
         self._faults.close()
+        self._vitals.stop()
         self._memory.close()
         self._stopped = True
         self._beats.close()

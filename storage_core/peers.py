@@ -16,6 +16,7 @@ import contextlib
 import hashlib
 import hmac
 import logging
+import math
 import os
 import secrets
 import socket
@@ -132,6 +133,11 @@ class Peers:
 
     def is_connected(self, peer: int) -> bool:
         return (LOG, peer) in self._sockets
+
+    def silence_s(self, peer: int) -> float:
+        """Since a frame last came on the log connection, in seconds; infinite without one."""
+        sock = self._sockets.get((LOG, peer))
+        return math.inf if sock is None else self._loop.time() - sock.heard_s
 
     def cut_off(self, *, deaf: frozenset[int], mute: frozenset[int]) -> None:
         """Take no frame from `deaf`, send none to `mute`, connect to neither; see `faults`.

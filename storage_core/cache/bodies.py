@@ -17,12 +17,12 @@ ENTRY_BYTES = 200
 class BodyCache:
     """Maps (segment, offset of the body) to bytes. Not safe for threads."""
 
-    __slots__ = ("_bodies", "_bytes", "_bytes_max")
+    __slots__ = ("_bodies", "_bytes", "bytes_max")
 
     def __init__(self, bytes_max: int = CACHE_BYTES_DEFAULT) -> None:
         self._bodies: dict[int, bytes] = {}
         self._bytes = 0
-        self._bytes_max = bytes_max
+        self.bytes_max = bytes_max
 
     @property
     def size_bytes(self) -> int:
@@ -45,6 +45,14 @@ class BodyCache:
             return
         self._bodies[key] = body
         self._bytes += len(body) + ENTRY_BYTES
-        while self._bytes > self._bytes_max:
+        self._make_room()
+
+    def resize(self, bytes_max: int) -> None:
+        """From now on keep this many bytes at most; 0 keeps nothing."""
+        self.bytes_max = bytes_max
+        self._make_room()
+
+    def _make_room(self) -> None:
+        while self._bytes > self.bytes_max:
             oldest = next(iter(self._bodies))
             self._bytes -= len(self._bodies.pop(oldest)) + ENTRY_BYTES

@@ -27,16 +27,16 @@ class ClientGone(Exception):
 class Budget:
     """Body bytes in memory that nobody has replicated yet, over all connections of a front end."""
 
-    __slots__ = ("_bytes_max", "_waiting", "taken_bytes")
+    __slots__ = ("_waiting", "bytes_max", "taken_bytes")
 
     def __init__(self, bytes_max: int) -> None:
-        self._bytes_max = bytes_max
+        self.bytes_max = bytes_max
         self._waiting: deque[Callable[[], None]] = deque()
         self.taken_bytes = 0
 
     @property
     def is_full(self) -> bool:
-        return self.taken_bytes >= self._bytes_max
+        return self.taken_bytes >= self.bytes_max
 
     def give_back(self, size: int) -> None:
         self.taken_bytes -= size

@@ -55,6 +55,7 @@ class FrameSocket:
         self._closed = False
         self.is_deaf = False  # frames that come are dropped, see `faults`
         self.is_mute = False  # and so are those that are sent
+        self.heard_s = loop.time()  # when a frame last came, on the loop's clock
         sock.setblocking(False)
         sock.setsockopt(socket.IPPROTO_TCP, socket.TCP_NODELAY, 1)
         loop.add_reader(sock.fileno(), self._readable)
@@ -171,6 +172,7 @@ class FrameSocket:
                     break
                 self._in_start = start + size
                 if not self.is_deaf:
+                    self.heard_s = self._loop.time()
                     self._on_frame(view[start : start + size])
                 if self._closed:
                     return False

@@ -256,6 +256,8 @@ def on_heartbeat_reply(state: State, message: HeartbeatReply, now_us: int) -> No
     if state.role != LEADER:
         return
     progress = state.progress[message.sender]
+    progress.answers += 1
+    progress.round_trip_us = max(0, now_us - message.sent_us)
     reads.acknowledged(state, progress, message.sent_us, now_us)
     lost = message.last_index + 1 < progress.next_index
     if lost and message.sent_us > progress.append_sent_us and not progress.probing:

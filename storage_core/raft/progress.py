@@ -24,6 +24,7 @@ class Progress:
 
     __slots__ = (
         "acked_sent_us",
+        "answers",
         "append_sent_us",
         "behind_log",
         "contact_us",
@@ -34,6 +35,7 @@ class Progress:
         "next_index",
         "probe_sent",
         "probing",
+        "round_trip_us",
     )
 
     def __init__(self, next_index: int, now_us: int) -> None:
@@ -51,6 +53,9 @@ class Progress:
         self.acked_sent_us = NEVER_US
         self.append_sent_us = NEVER_US
         self.moved_us = now_us
+        # Heartbeats that were answered, and how long the last answer took.
+        self.answers = 0
+        self.round_trip_us = 0
 
     def sent(self, last_index: int, size_bytes: int, now_us: int) -> None:
         """Entries up to `last_index` are on their way."""

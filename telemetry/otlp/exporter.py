@@ -62,6 +62,7 @@ class Exporter:
         self._stopping = threading.Event()
         self._collected_unix_ns = time.time_ns()
         self._collections_count = 0
+        self._missed = metrics.counter(names.REPORTS_MISSED)
         started_s = time.monotonic()
         # Even an idle process has this to say each second: that it is there.
         metrics.gauge(names.UPTIME, lambda: time.monotonic() - started_s)
@@ -116,6 +117,7 @@ class Exporter:
             now_s = time.monotonic()
             if now_s >= due_s:
                 # After a long stall don't catch up: one collection holds all of it.
+                self._missed.value += int((now_s - due_s) / METRICS_EVERY_S)
                 due_s = max(due_s + METRICS_EVERY_S, now_s)
                 self._export_metrics()
         self._export_spans()

@@ -10,13 +10,18 @@ from typing import Any, TypeVar
 from bench.cluster import free_port_base
 from storage_core.admin import AdminServer
 from storage_core.client import FleetClient
+from storage_core.configuration import Configuration
+from storage_core.configuration import Parts as Served
 from storage_core.faults import Faults
+from storage_core.frontend.front import FrontEnd
 from storage_core.keeper import Keeper
 from storage_core.memory import Memory
 from storage_core.peers import this_process
 from storage_core.status import NodeFacts, RecentTimes
+from storage_core.vitals import Vitals
 from telemetry.config import Settings
 from telemetry.metrics import Histogram, MetricSet
+from telemetry.tracing import Recorder
 from tests.storage_core.node.loops import play, until
 from tests.storage_core.node.parts import Part, Parts
 
@@ -30,6 +35,7 @@ class Kept:
     def __init__(self, part: Part, settings: Settings) -> None:
         loop = asyncio.get_running_loop()
         self.part = part
+        self.metrics = MetricSet()
         self.memory = Memory(settings.data(part.node))
         self.faults = Faults(
             loop, writer=part.opened.writer, peers=part.peers, allowed=settings.drills
@@ -39,22 +45,30 @@ class Kept:
             opened=part.opened,
             process=this_process(part.node),
             flush_times=RecentTimes(Histogram()),
-            metrics=MetricSet(),
+            metrics=self.metrics,
             is_in_front_door=lambda: True,
         )
+        self.front_end = FrontEnd(part.store, Recorder("storage", f"node-{part.node}", settings))
         keeper = Keeper(
             engine=part.engine,
             peers=part.peers,
             store=part.store,
             faults=self.faults,
             memory=self.memory,
+            configuration=Configuration(Served(part.opened.core, part.cache, self.front_end)),
         )
+        self.vitals = Vitals(
+            loop, replica=part.opened.core.replica, peers=part.peers, metrics=self.metrics
+        )
+        self.vitals.start()
         self.admin = AdminServer(
             token=TOKEN, routes={("GET", "/status"): facts.status, **keeper.routes()}
         )
 
     def close(self) -> None:
         self.admin.close()
+        self.vitals.stop()
+        self.front_end.hashing.shutdown()
         self.faults.close()
         self.memory.close()
 

@@ -48,7 +48,7 @@ class Part:
         self.node = node
         self.opened = open_node(settings, node, cluster, segment_bytes=SEGMENT_BYTES)
         self.reader = BodyReader(self.opened.disk, crc64=crc64, executor=None)
-        cache = BodyCache(0)
+        self.cache = cache = BodyCache(0)
         self.engine = Engine(
             loop,
             node=node,

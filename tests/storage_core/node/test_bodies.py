@@ -48,3 +48,16 @@ def test_tiny_bodies_are_counted_with_what_keeping_them_takes() -> None:
     real = sum(sys.getsizeof(offset.to_bytes(4, "little")) + 32 for offset in kept)
     assert real + sys.getsizeof(dict.fromkeys(kept)) <= 1.2 * bound
     assert kept[-1] == 19_999
+
+
+def test_a_smaller_bound_lets_the_oldest_go_at_once_and_none_keeps_nothing() -> None:
+    cache = BodyCache()
+    for offset in range(4):
+        cache.put(0, offset, b"x" * 800)
+
+    cache.resize(2 * (800 + ENTRY_BYTES))
+
+    assert [cache.get(0, offset) is not None for offset in range(4)] == [False, False, True, True]
+    cache.resize(0)
+    cache.put(0, 9, b"x")
+    assert cache.size_bytes == 0
