@@ -6,6 +6,7 @@ is free at the moment, and every process that was started is ended, whatever hap
 
 from __future__ import annotations
 
+import base64
 import contextlib
 import json
 import os
@@ -118,6 +119,10 @@ class Cluster:
             if not path.exists():
                 path.write_text(secrets.token_hex(32))
                 path.chmod(0o600)
+        canary = self.home / "secrets" / "canary.key"
+        if not canary.exists():
+            canary.write_text(base64.b64encode(secrets.token_bytes(64)).decode())
+            canary.chmod(0o600)
 
     def start(self, node: int, wrapper: tuple[str, ...] = ()) -> None:
         """Start one node, maybe under `wrapper` (strace, say)."""

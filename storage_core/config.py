@@ -21,6 +21,8 @@ __all__ = [
     "HOST",
     "EMULATOR_ACCOUNT",
     "EMULATOR_KEY",
+    "CANARY_ACCOUNT",
+    "read_canary_key",
     "GROUP_ID",
     "EXIT_DISK_FAILED",
     "EXIT_FOUND_WRONG",
@@ -59,3 +61,15 @@ EMULATOR_KEY: Final = base64.b64decode(
     "Eby8vdM02xNOcqFlqUwJPLlmEtlCDXJ1OUzFT50uSRZ6IFsuFq2UVErCz4I6tq/K1SZFPTOtr/KBHBeksoGMGw=="
 )
 """The published account of every Blob emulator: a fact of the protocol, good on loopback only."""
+
+CANARY_ACCOUNT: Final = "holdfastcanary"
+"""Our own probe's account. Its requests are counted apart, so that no user's objective has them."""
+
+
+def read_canary_key(settings: Settings) -> bytes | None:
+    """The key of the canary's account, `secrets/canary.key` in base64; None: nobody made it."""
+    text = read_secret(settings.secrets / "canary.key")
+    try:
+        return base64.b64decode(text, validate=True) if text else None
+    except ValueError:
+        raise SettingError("HOLDFAST_HOME", str(settings.home), "base64 in canary.key") from None

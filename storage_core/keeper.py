@@ -25,6 +25,7 @@ from storage_core.catalog.commands import (
     ACCOUNT_NAME_CHARS_MAX,
     ACCOUNT_NAME_CHARS_MIN,
     CreateAccount,
+    SetAccountLimit,
 )
 from storage_core.errors import StoreError
 from storage_core.orders import BadOrder, Operation
@@ -45,6 +46,7 @@ SUBMIT_US_MAX = 3_000_000
 """Less than the admin port's own limit, so that its answer says what happened."""
 ACCOUNT_KEY_BYTES = 64
 ACCOUNTS_MAX = 1_000
+OPS_PER_S_MIN, OPS_PER_S_MAX = 0.001, 1_000_000.0
 _ACCOUNT_NAME = re.compile("[a-z0-9]{%d,%d}" % (ACCOUNT_NAME_CHARS_MIN, ACCOUNT_NAME_CHARS_MAX))
 
 
@@ -89,6 +91,7 @@ class Keeper:
             ("DELETE", "/faults"): self._clear_faults,
             ("GET", "/accounts"): self._list_accounts,
             ("POST", "/accounts"): self._add_account,
+            ("POST", "/throttle"): self._throttle,
             ("GET", "/configuration"): self._show_configuration,
             ("POST", "/configuration"): self._configure,
         }
@@ -184,12 +187,25 @@ class Keeper:
 
     async def _list_accounts(self, _: Body) -> Answer:
         await self._caught_up()
-        rows = self._store.view().accounts(ACCOUNTS_MAX)
-        return 200, {
-            "accounts": [
-                {"name": row.name, "created_ms": row.created_ms, "ops_per_s": None} for row in rows
-            ]
-        }
+        limits = self._engine.core.catalog.limits
+        accounts = []
+        for row in self._store.view().accounts(ACCOUNTS_MAX):
+            limit = limits.get(row.name)
+            ops_per_s = None if limit is None else limit / 1000
+            accounts.append(
+                {"name": row.name, "created_ms": row.created_ms, "ops_per_s": ops_per_s}
+            )
+        return 200, {"accounts": accounts}
+
+    async def _throttle(self, body: Body) -> Answer:
+        """A limit on each node, or none: null lifts it."""
+        account, operation = orders.word(body, "account"), self._admitted(body)
+        requests_per_ks = 0
+        if body.get("ops_per_s") is not None:
+            ops_per_s = orders.number(body, "ops_per_s", OPS_PER_S_MIN, OPS_PER_S_MAX)
+            requests_per_ks = round(ops_per_s * 1000)
+        await self._submit(SetAccountLimit(account, requests_per_ks))
+        return 200, {"kept": await self._done(operation)}
 
     async def _add_account(self, body: Body) -> Answer:
         name = orders.word(body, "name")
@@ -210,7 +226,7 @@ class Keeper:
         deadline_us = monotonic_ns() // 1000 + SUBMIT_US_MAX
         await self._store.read_barrier(clock=StageClock(), deadline_us=deadline_us)
 
-    async def _submit(self, command: CreateAccount) -> None:
+    async def _submit(self, command: CreateAccount | SetAccountLimit) -> None:
         """One entry of the log, committed and done."""
         deadline_us = monotonic_ns() // 1000 + SUBMIT_US_MAX
         outcome = await self._store.submit(command, b"", 0, clock=None, deadline_us=deadline_us)

@@ -28,11 +28,13 @@ from storage_core.catalog.commands import CreateAccount
 from storage_core.catalog.view import CatalogView
 from storage_core.config import (
     BEAT_INTERVAL_MS,
+    CANARY_ACCOUNT,
     EMULATOR_ACCOUNT,
     EMULATOR_KEY,
     EXIT_DISK_FAILED,
     EXIT_FOUND_WRONG,
     EXIT_REFUSED,
+    read_canary_key,
 )
 from storage_core.configuration import Configuration, Parts
 from storage_core.engine import Engine
@@ -81,16 +83,16 @@ class Node:
         self._settings = settings
         self._node = node
         self._opened = opened
-        self._stopping = asyncio.Event()
-        self._follows = asyncio.Event()
+        self._stopping, self._follows = asyncio.Event(), asyncio.Event()
         self._has_account = False
         self._stopped = False
         self._tasks: set[asyncio.Task[None]] = set()
         metrics = telemetry.metrics
         flush_times = RecentTimes(metrics.histogram(names.FLUSH_DURATION))
         cache = BodyCache()
+        metrics.gauge(names.CACHE_BYTES, lambda: cache.size_bytes)
         reader = BodyReader(opened.disk, crc64=crc64, executor=None)
-        self.engine = Engine(
+        self.engine = engine = Engine(
             loop,
             node=node,
             core=opened.core,
@@ -98,11 +100,10 @@ class Node:
             cache=cache,
             flush_times=flush_times,
         )
-        self.store = NodeStore(
-            self.engine, reader=reader, cache=cache, view=CatalogView(opened.index)
-        )
+        view = CatalogView(opened.index)
+        self.store = NodeStore(engine, reader=reader, cache=cache, view=view)
         process = this_process(node)
-        self.engine.peers = self.peers = Peers(
+        engine.peers = self.peers = Peers(
             loop,
             cluster_id=cluster.identity.cluster_id,
             addresses={n: (HOST, settings.peer_port(n)) for n in range(cluster.node_count)},
@@ -110,8 +111,9 @@ class Node:
             process=process,
             events=self.engine.peer_events(),
         )
-        self.front_end = FrontEnd(self.store, telemetry.recorder)
-        self._upkeep = Upkeep(self.engine, self.store, opened, reader)
+        limits, recorder = opened.catalog.limits, telemetry.recorder
+        self.front_end = FrontEnd(self.store, recorder, account_limits=limits)
+        self._upkeep = Upkeep(engine, self.store, opened, reader)
         self._front: FrontListener | None = None
         self.facts = NodeFacts(
             engine=self.engine,
@@ -124,21 +126,19 @@ class Node:
         self.facts.export_gauges()
         self._faults = Faults(loop, writer=opened.writer, peers=self.peers, allowed=settings.drills)
         self._memory = Memory(settings.data(node))
-        self._configuration = Configuration(Parts(opened.core, cache, self.front_end))
         self._vitals = Vitals(loop, replica=opened.core.replica, peers=self.peers, metrics=metrics)
-        metrics.gauge(names.CACHE_BYTES, lambda: cache.size_bytes)
-        self._admin = self._make_admin()
+        self._admin = self._make_admin(cache)
         self._beats = BeatSender(settings.home / "run", f"node-{node}")
         self.engine.on_role = self._on_role
 
-    def _make_admin(self) -> AdminServer:
+    def _make_admin(self, cache: BodyCache) -> AdminServer:
         keeper = Keeper(
             engine=self.engine,
             peers=self.peers,
             store=self.store,
             faults=self._faults,
             memory=self._memory,
-            configuration=self._configuration,
+            configuration=Configuration(Parts(self._opened.core, cache, self.front_end)),
         )
         return AdminServer(
             token=_secret(self._settings, "admin.token"),
@@ -165,7 +165,7 @@ class Node:
         )
         self._open_front_door()
         upkeep = spawn(self._loop, self._tasks, self._watched(self._upkeep.run()))
-        account = spawn(self._loop, self._tasks, self._watched(self._make_first_account()))
+        account = spawn(self._loop, self._tasks, self._watched(self._make_first_accounts()))
         log.info("node serves", extra={"node": self._node})
         await self._stopping.wait()
         upkeep.cancel()
@@ -195,19 +195,27 @@ class Node:
         except Exception as error:
             raise AssertionError("a part of the node ended by an error") from error
 
-    async def _make_first_account(self) -> None:
-        """The emulator's public account, so that `UseDevelopmentStorage=true` works as it stands.
+    async def _make_first_accounts(self) -> None:
+        """The emulator's public account, so that `UseDevelopmentStorage=true` works as it stands,
+        and that of the canary.
 
         Every node asks; who comes second is told that it exists, which is as good.
         """
-        command = CreateAccount(EMULATOR_ACCOUNT, (EMULATOR_KEY,))
+        wanted = {EMULATOR_ACCOUNT: EMULATOR_KEY}
+        canary_key = read_canary_key(self._settings)
+        if canary_key is not None:
+            wanted[CANARY_ACCOUNT] = canary_key
         clock = StageClock()
         while not self._has_account:
             deadline_us = monotonic_ns() // 1000 + ACCOUNT_US_MAX
             try:
                 await self.store.read_barrier(clock=clock, deadline_us=deadline_us)
-                if self.store.view().account(EMULATOR_ACCOUNT) is None:
-                    await self.store.submit(command, b"", 0, clock=clock, deadline_us=deadline_us)
+                for account, key in wanted.items():
+                    if self.store.view().account(account) is None:
+                        command = CreateAccount(account, (key,))
+                        await self.store.submit(
+                            command, b"", 0, clock=clock, deadline_us=deadline_us
+                        )
                 self._has_account = True
             except StoreError as error:
                 log.info("waiting for a quorum", extra={"reason": str(error)})

@@ -84,7 +84,9 @@ class NodeFacts:
             kind = str(attributes[names.KIND])
             if kind in found:  # what is refused before it is understood is neither
                 found[kind] += histogram.count
-        for _, counter in self._metrics.counters_of(names.REQUESTS_FAILED):
+        for attributes, counter in self._metrics.counters_of(names.REQUESTS_FAILED):
+            if attributes[names.KIND] == names.KIND_CANARY:
+                continue
             found["failed"] += counter.value
         return found
 

@@ -86,6 +86,11 @@ GET_USER_DELEGATION_KEY: Final = 46
 PREFLIGHT: Final = 47
 
 OPERATION_COUNT: Final = 48
+# Whose request it is; added to an operation it is a place in a list, like the operation alone.
+LANE_USERS: Final = 0
+LANE_CANARY: Final = OPERATION_COUNT
+LANE_THROTTLED: Final = 2 * OPERATION_COUNT
+LANES_END: Final = 3 * OPERATION_COUNT
 _WRITE_NAMES: Final = (
     "Unknown", "PutBlob", "PutBlock", "PutBlockList", "DeleteBlob", "SetBlobMetadata",
     "SetBlobProperties", "CreateContainer", "DeleteContainer", "SetContainerMetadata",
@@ -116,6 +121,18 @@ def kind_of(operation: int) -> str:
         return KIND_WRITE
     return KIND_READ if operation in READS else KIND_OTHER
 
+
+def kind_in(lane: int, operation: int) -> str:
+    """What a request of this lane counts as."""
+    if lane == LANE_USERS:
+        return kind_of(operation)
+    return KIND_CANARY if lane == LANE_CANARY else KIND_THROTTLED
+
+
+ACCOUNTS_MAX: Final = 64
+"""Accounts that a process tells apart in its metrics; those first seen."""
+ACCOUNT_REST: Final = "other"
+"""What stands for all other accounts."""
 
 # Services, as `service.name` of the resource.
 SERVICE_STORE: Final = "storage"

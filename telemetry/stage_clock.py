@@ -33,10 +33,12 @@ class StageClock:
     """The times of one request. Exclusive stages; their sum is `total_ns`."""
 
     __slots__ = (
+        "account",
         "attributes",
         "flags",
         "folded",
         "folded_until_ns",
+        "lane",
         "marks",
         "operation",
         "parent_span_id",
@@ -46,6 +48,8 @@ class StageClock:
 
     def __init__(self, operation: int = 0, start_ns: int | None = None) -> None:
         self.operation = operation
+        self.lane = 0  # of names: users, canary, throttled
+        self.account = ""
         self.start_ns = monotonic_ns() if start_ns is None else start_ns
         self.marks: list[Mark] = []
         self.folded: dict[int, int] | None = None

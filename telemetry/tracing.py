@@ -23,6 +23,7 @@ from time import monotonic_ns
 from typing import Final, NamedTuple, Protocol
 
 from telemetry import names
+from telemetry.account_counts import Accounts
 from telemetry.config import Settings
 from telemetry.metrics import Counter, Exemplar, Histogram, MetricSet
 from telemetry.stage_clock import AttributeValue, StageClock, StageTime, new_span_id
@@ -125,13 +126,11 @@ class TokenBucket:
 class _OperationRow:
     """The instruments of one operation, so that finish() looks up one list."""
 
-    __slots__ = ("bytes_in", "bytes_out", "failed", "slow_ns", "stages", "total")
+    __slots__ = ("bytes_in", "bytes_out", "failed", "kind", "slow_ns", "stages", "total")
 
-    def __init__(self, metrics: MetricSet, operation: int, slow_ns: int) -> None:
-        attributes = {
-            names.OPERATION: names.OPERATION_NAMES[operation],
-            names.KIND: names.kind_of(operation),
-        }
+    def __init__(self, metrics: MetricSet, operation: int, kind: str, slow_ns: int) -> None:
+        attributes = {names.OPERATION: names.OPERATION_NAMES[operation], names.KIND: kind}
+        self.kind = kind
         self.slow_ns = slow_ns
         self.total = metrics.histogram(names.REQUEST_DURATION, attributes)
         self.failed = metrics.counter(names.REQUESTS_FAILED, attributes)
@@ -162,7 +161,8 @@ class Recorder:
         self._ratio = settings.trace_random_ratio
         self._slow_write_ns = settings.slow_write_ms * 1_000_000
         self._slow_read_ns = settings.slow_read_ms * 1_000_000
-        self._rows: list[_OperationRow | None] = [None] * names.OPERATION_COUNT
+        self._rows: list[_OperationRow | None] = [None] * names.LANES_END
+        self._accounts = Accounts(self.metrics)
         self._buckets = [
             TokenBucket(rate_per_s=rate, burst=rate * BURST_S, now_ns=now_ns())
             for rate in RATES_PER_S
@@ -190,7 +190,7 @@ class Recorder:
         `status` is the HTTP status, 500 and above is a failure of ours. `later` is asked only if
         the request is kept, and needs a running event loop.
         """
-        row = self._rows[clock.operation] or self._open(clock.operation)
+        row = self._rows[clock.lane + clock.operation] or self._open(clock.lane, clock.operation)
         last_ns = start_ns = clock.start_ns
         spent: dict[int, int] = {}
         if clock.folded is not None:
@@ -202,7 +202,7 @@ class Recorder:
                 last_ns = at_ns
         stages = row.stages
         for stage, value_ns in spent.items():
-            histogram = stages[stage] or self._open_stage(row, clock.operation, stage)
+            histogram = stages[stage] or self._open_stage(row, clock, stage)
             shift = value_ns.bit_length() - 6
             try:
                 histogram.counts[
@@ -215,13 +215,17 @@ class Recorder:
         row.total.record(total_ns)
         row.bytes_in.value += bytes_in
         row.bytes_out.value += bytes_out
+        if clock.account:
+            self._accounts.count(clock.account, row.kind, total_ns, bytes_in + bytes_out)
+        # What a limit refuses on purpose is no failure, and no room for a real one's trace.
+        failed = status >= 500 and clock.lane != names.LANE_THROTTLED
         drawn = self._draw() < self._ratio
         slow = total_ns > row.slow_ns
-        if status >= 500:
+        if failed:
             row.failed.value += 1
         elif not (drawn or slow or clock.flags & SAMPLED_FLAG):
             return 0
-        kept = self._choose(drawn=drawn, failed=status >= 500, slow=slow, clock=clock, at=last_ns)
+        kept = self._choose(drawn=drawn, failed=failed, slow=slow, clock=clock, at=last_ns)
         if kept is None:
             return 0
         record = self._record(clock, kept, status, error, bytes_in, bytes_out)
@@ -234,24 +238,27 @@ class Recorder:
     def totals(self) -> dict[str, int]:
         """Requests since the start: read, write, failed."""
         found = {names.KIND_READ: 0, names.KIND_WRITE: 0, "failed": 0}
-        for operation, row in enumerate(self._rows):
+        for row in self._rows[: names.LANE_CANARY]:
             if row is not None:
-                kind = names.kind_of(operation)
-                if kind in found:
-                    found[kind] += row.total.count
+                if row.kind in found:
+                    found[row.kind] += row.total.count
                 found["failed"] += row.failed.value
         return found
 
-    def _open(self, operation: int) -> _OperationRow:
+    def _open(self, lane: int, operation: int) -> _OperationRow:
         slow_ns = self._slow_read_ns if operation in names.READS else self._slow_write_ns
-        row = self._rows[operation] = _OperationRow(self.metrics, operation, slow_ns)
+        kind = names.kind_in(lane, operation)
+        row = _OperationRow(self.metrics, operation, kind, slow_ns)
+        self._rows[lane + operation] = row
         return row
 
-    def _open_stage(self, row: _OperationRow, operation: int, stage: int) -> Histogram:
+    def _open_stage(self, row: _OperationRow, clock: StageClock, stage: int) -> Histogram:
         attributes = {
-            names.OPERATION: names.OPERATION_NAMES[operation],
+            names.OPERATION: names.OPERATION_NAMES[clock.operation],
             names.STAGE: names.STAGE_NAMES[stage],
         }
+        if clock.lane:
+            attributes[names.KIND] = row.kind
         histogram = self.metrics.histogram(names.STAGE_DURATION, attributes, often=False)
         row.stages[stage] = histogram
         return histogram
@@ -305,7 +312,7 @@ class Recorder:
             bytes_out=bytes_out,
             reason=kept[0],
             weight=kept[1],
-            attributes=dict(clock.attributes or {}),
+            attributes=_attributes_of(clock),
             wall_offset_ns=time.time_ns() - monotonic_ns(),
             remote=(),
             remote_complete=True,
@@ -339,3 +346,13 @@ class Recorder:
     def _offer(self, record: KeptRecord) -> None:
         if self._sink is not None and not self._sink.offer(record):
             self._dropped.value += 1
+
+
+def _attributes_of(clock: StageClock) -> dict[str, AttributeValue]:
+    """What the request's span says beside its times."""
+    attributes = dict(clock.attributes or {})
+    if clock.account:
+        attributes[names.ACCOUNT] = clock.account
+    if clock.lane:
+        attributes[names.KIND] = names.kind_in(clock.lane, clock.operation)
+    return attributes

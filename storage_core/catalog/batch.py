@@ -32,7 +32,7 @@ class Stamp(NamedTuple):
 class Batch:
     """Reads fall through to the index; writes stay here. One owner: the machine."""
 
-    __slots__ = ("_decoded", "_index", "_touched", "live", "rows")
+    __slots__ = ("_decoded", "_index", "_touched", "limits", "live", "rows")
 
     def __init__(self, index: IndexPort, decoded: Dict[bytes, ContainerRow]) -> None:
         self._index = index
@@ -41,6 +41,8 @@ class Batch:
         self._touched: List[bytes] = []
         self.rows: Dict[bytes, Optional[bytes]] = {}
         self.live: Dict[int, int] = {}
+        # Limits of accounts that this batch sets; 0 lifts one.
+        self.limits: Dict[str, int] = {}
 
     def get(self, key: bytes) -> Optional[bytes]:
         row = self.rows.get(key, _ABSENT)

@@ -34,6 +34,7 @@ from storage_core.catalog.commands import (
     PutBlock,
     PutBlockList,
     Reap,
+    SetAccountLimit,
     SetBlobMetadata,
     SetBlobProperties,
     SetContainerAccess,
@@ -258,6 +259,7 @@ SHAPES = (
     Shape(3, DeleteContainer, (*_CONTAINER, CONDITIONS)),
     Shape(4, SetContainerMetadata, (*_CONTAINER, METADATA, CONDITIONS)),
     Shape(5, SetContainerAccess, (*_CONTAINER, TEXT, POLICIES, CONDITIONS)),
+    Shape(6, SetAccountLimit, (NAME, U32)),
     Shape(
         PUT_BLOB, PutBlob, (*_BLOB, U64, PROPERTIES, METADATA, CONDITIONS, UPLOAD_ID, U32, CRC64)
     ),

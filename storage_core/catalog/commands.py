@@ -102,6 +102,13 @@ class CreateAccount(NamedTuple):
     keys: Tuple[bytes, ...]
 
 
+class SetAccountLimit(NamedTuple):
+    """Each node takes at most this many requests of the account in 1,000 s. 0 lifts the limit."""
+
+    account: str
+    requests_per_ks: int
+
+
 class CreateContainer(NamedTuple):
     """`public_access` is "", "blob" or "container"."""
 
@@ -248,6 +255,7 @@ class Reap(NamedTuple):
 
 Command = Union[
     CreateAccount,
+    SetAccountLimit,
     CreateContainer,
     DeleteContainer,
     SetContainerMetadata,

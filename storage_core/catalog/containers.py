@@ -17,6 +17,7 @@ from storage_core.catalog.commands import (
     CreateAccount,
     CreateContainer,
     DeleteContainer,
+    SetAccountLimit,
     SetContainerAccess,
     SetContainerMetadata,
 )
@@ -29,6 +30,18 @@ def create_account(batch: Batch, stamp: Stamp, command: CreateAccount) -> str:
     if batch.get(key) is not None:
         return "AccountAlreadyExists"
     batch.put(key, rows.encode_account(stamp.log_index, stamp.time_ms, command.keys))
+    return ""
+
+
+def limit_account(batch: Batch, stamp: Stamp, command: SetAccountLimit) -> str:
+    if batch.get(keys.account(command.account)) is None:
+        return "ResourceNotFound"
+    key = keys.account_limit(command.account)
+    if command.requests_per_ks:
+        batch.put(key, rows.encode_account_limit(command.requests_per_ks))
+    elif batch.get(key) is not None:
+        batch.delete(key)
+    batch.limits[command.account] = command.requests_per_ks
     return ""
 
 

@@ -22,6 +22,7 @@ ACCOUNT = b"A"
 BLOB = b"B"
 CONTAINER = b"C"
 GARBAGE = b"G"
+ACCOUNT_LIMIT = b"H"
 BLOCK_LIST = b"L"
 UPLOAD = b"P"
 UPLOAD_PAGE = b"Q"
@@ -43,6 +44,15 @@ STAGE_GARBAGE = b"s"
 
 def account(name: str) -> bytes:
     return ACCOUNT + name.encode("utf-8")
+
+
+def account_limit(name: str) -> bytes:
+    return ACCOUNT_LIMIT + name.encode("utf-8")
+
+
+def account_of(key: bytes) -> str:
+    """The name in the key of an account or of its limit."""
+    return key[1:].decode("utf-8")
 
 
 def container(account_name: str, name: str) -> bytes:

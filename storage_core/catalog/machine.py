@@ -47,6 +47,7 @@ from storage_core.catalog.commands import (
     PutBlock,
     PutBlockList,
     Reap,
+    SetAccountLimit,
     SetBlobMetadata,
     SetBlobProperties,
     SetContainerAccess,
@@ -72,6 +73,7 @@ class _Effect(NamedTuple):
 
 _EFFECTS: Dict[Type[Any], _Effect] = {
     CreateAccount: _Effect(containers.create_account, sets_etag=True),
+    SetAccountLimit: _Effect(containers.limit_account),
     CreateContainer: _Effect(containers.create, sets_etag=True),
     DeleteContainer: _Effect(containers.delete),
     SetContainerMetadata: _Effect(containers.change, sets_etag=True),
@@ -106,6 +108,8 @@ class Catalog:
         self._operations: Dict[bytes, int] = {}
         self._slots: Dict[int, bytes] = {}
         self._live: Dict[int, int] = {}
+        # Requests in 1,000 s by account; changed in place, so that who holds it sees each change.
+        self.limits: Dict[str, int] = {}
         raw = index.get(keys.APPLIED)
         self._applied = None if raw is None else rows.decode_applied(raw)
         self._load()
@@ -115,6 +119,8 @@ class Catalog:
             self._live[keys.number_of(key)] = packing.U64.unpack(raw)[0]
         for key, raw in self._all(keys.OPERATION):
             self._remember(keys.slot_of(key), rows.op_id_of(raw))
+        for key, raw in self._all(keys.ACCOUNT_LIMIT):
+            self.limits[keys.account_of(key)] = rows.decode_account_limit(raw)
 
     def _all(self, prefix: bytes) -> List[Tuple[bytes, bytes]]:
         found: List[Tuple[bytes, bytes]] = []
@@ -182,6 +188,8 @@ class Catalog:
         changes.put(keys.APPLIED, rows.encode_applied(end))
         self._index.write(list(changes.rows.items()))
         changes.forget_decoded()
+        if changes.limits:
+            self._adopt_limits(changes)
         self._applied = end
         return outcomes
 
@@ -234,6 +242,13 @@ class Catalog:
             del self._operations[forgotten]
         self._slots[slot] = op_id
         self._operations[op_id] = slot
+
+    def _adopt_limits(self, changes: Batch) -> None:
+        for account, requests_per_ks in changes.limits.items():
+            if requests_per_ks:
+                self.limits[account] = requests_per_ks
+            else:
+                self.limits.pop(account, None)
 
     def _settle_live(self, changes: Batch) -> None:
         for segment_seq, change in sorted(changes.live.items()):

@@ -29,6 +29,7 @@ __all__ = [
 
 VERSION = 1
 _ACCOUNT = struct.Struct("<BQQH")
+_ACCOUNT_LIMIT = struct.Struct("<BI")
 _CONTAINER = struct.Struct("<BQQQQ")
 _STAGE = struct.Struct("<BQQQQIB")
 _STAGED_BLOCK = struct.Struct("<BQ")
@@ -116,6 +117,14 @@ def decode_account(name: str, raw: bytes) -> AccountRow:
         key, at = packing.take_short(raw, at)
         keys.append(key)
     return AccountRow(name, etag_of(index), created_ms, tuple(keys))
+
+
+def encode_account_limit(requests_per_ks: int) -> bytes:
+    return _ACCOUNT_LIMIT.pack(VERSION, requests_per_ks)
+
+
+def decode_account_limit(raw: bytes) -> int:
+    return int(_ACCOUNT_LIMIT.unpack_from(_checked(raw, _ACCOUNT_LIMIT, "account limit"))[1])
 
 
 def encode_container(row: ContainerRow) -> bytes:

@@ -71,7 +71,7 @@ class CatalogView:
     def accounts(self, limit: int) -> List[AccountRow]:
         """The first accounts in name order."""
         found = self._index.scan(keys.ACCOUNT, keys.successor(keys.ACCOUNT), limit)
-        return [rows.decode_account(key[1:].decode("utf-8"), raw) for key, raw in found]
+        return [rows.decode_account(keys.account_of(key), raw) for key, raw in found]
 
     def container(self, account: str, name: str) -> Optional[ContainerRow]:
         raw = self._index.get(keys.container(account, name))

@@ -8,6 +8,7 @@ written once, in full or not at all.
 
 from __future__ import annotations
 
+import base64
 import fcntl
 import json
 import os
@@ -20,6 +21,7 @@ from storage_core.config import GROUP_ID, SOCKET_PATH_BYTES_MAX, SettingError, S
 
 SECRET_NAMES: Final = ("admin.token", "django.key", "otlp.token", "peer.key")
 SECRET_BYTES: Final = 48
+ACCOUNT_KEY_BYTES: Final = 64
 FOLDERS: Final = ("data", "logs", "run", "secrets", "telemetry", "valkey")
 
 
@@ -45,6 +47,8 @@ def prepare_home(settings: Settings) -> Cluster:
         settings.data(node).mkdir(mode=0o700, parents=True, exist_ok=True)
     for name in SECRET_NAMES:
         _write_once(settings.secrets / name, secrets.token_urlsafe(SECRET_BYTES) + "\n")
+    account_key = base64.b64encode(secrets.token_bytes(ACCOUNT_KEY_BYTES)).decode("ascii")
+    _write_once(settings.secrets / "canary.key", account_key + "\n")
     cluster = _read_or_make_cluster(settings)
     if cluster.nodes != settings.nodes:
         raise SettingError(

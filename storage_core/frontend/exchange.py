@@ -18,12 +18,19 @@ from collections.abc import Callable, Coroutine, Mapping
 from time import monotonic_ns
 from typing import TYPE_CHECKING, Final
 
+from storage_core.config import CANARY_ACCOUNT
 from storage_core.errors import StoreError
 from storage_core.frontend import headers as values
 from storage_core.frontend import router
 from storage_core.frontend.body import ClientGone
 from storage_core.frontend.limits import VERSION_MIN
-from storage_core.frontend.refusals import Refusal, bad_header, bad_parameter, malformed
+from storage_core.frontend.refusals import (
+    Refusal,
+    bad_header,
+    bad_parameter,
+    malformed,
+    over_limit,
+)
 from storage_core.frontend.responder import (
     CLIENT_GONE_STATUS,
     Responder,
@@ -140,6 +147,7 @@ class Exchange(Responder):
             now_ms=self.front.wall_ms(),
             loopback=self.connection.loopback,
         )
+        self._admit_account(target.account)
         version = headers.get(b"x-ms-version")
         if version is None:
             raise Refusal("MissingRequiredHeader", [("HeaderName", "x-ms-version")])
@@ -152,6 +160,16 @@ class Exchange(Responder):
         parent = headers.get(b"traceparent")
         if parent is not None:
             self.clock.follow(values.text(parent))
+
+    def _admit_account(self, account: str) -> None:
+        """Whose request it is, and whether that account may have another one now."""
+        clock, throttle = self.clock, self.front.throttle
+        clock.account = account
+        if account == CANARY_ACCOUNT:
+            clock.lane = names.LANE_CANARY
+        if throttle.limits and not throttle.admits(account, monotonic_ns() / 1e9):
+            clock.lane = names.LANE_THROTTLED
+            raise over_limit(account, throttle.limits[account], throttle.retry_after_s(account))
 
     def _shorten_wait(self, timeout: str) -> None:
         if timeout:

@@ -12,7 +12,7 @@ from __future__ import annotations
 import asyncio
 import logging
 import secrets
-from collections.abc import Callable, Coroutine
+from collections.abc import Callable, Coroutine, Mapping
 from concurrent.futures import ThreadPoolExecutor
 from time import monotonic, time_ns
 from typing import TYPE_CHECKING
@@ -22,6 +22,7 @@ from storage_core.frontend.body import Budget
 from storage_core.frontend.headers import http_date
 from storage_core.frontend.http import Connection
 from storage_core.frontend.limits import Limits
+from storage_core.frontend.throttle import Throttle
 
 if TYPE_CHECKING:
     from storage_core.frontend.port import Store
@@ -43,6 +44,7 @@ class FrontEnd:
         recorder: Recorder,
         limits: Limits | None = None,
         *,
+        account_limits: Mapping[str, int] | None = None,
         wall_ms: Callable[[], int] = _wall_ms,
     ) -> None:
         self.store = store
@@ -51,6 +53,7 @@ class FrontEnd:
         self.wall_ms = wall_ms
         self.budget = Budget(limits.unreplicated_bytes_max)
         self.authenticator = Authenticator()
+        self.throttle = Throttle({} if account_limits is None else account_limits)
         self.request_us = int(limits.request_s * 1e6)
         # One thread: hashing keeps its order, and can't take the loop's core from it twice.
         self.hashing = ThreadPoolExecutor(1, "hashing")

@@ -182,6 +182,16 @@ def malformed(reason: str, *, status: int = 400) -> Refusal:
     return Refusal("InvalidInput", [("Reason", reason)], status=status, close=True)
 
 
+def over_limit(account: str, requests_per_ks: int, retry_after_s: int) -> Refusal:
+    """The account has had what its limit allows."""
+    reason = "The account %s is limited to %g requests a second on this node." % (
+        account,
+        requests_per_ks / 1000,
+    )
+    retry = [("Retry-After", "%d" % retry_after_s)]
+    return Refusal("ServerBusy", [("Reason", reason)], headers=retry)
+
+
 def too_slow(what: str, limit_s: float) -> Refusal:
     """A client took longer for `what` than anybody is waited for."""
     reason = "The %s did not arrive within %g s." % (what, limit_s)

@@ -302,3 +302,62 @@ def test_a_bucket_survives_a_clock_that_goes_back() -> None:
     assert bucket.take(10**9) == 1
     assert bucket.take(0) == 0
     assert bucket.take(2 * 10**9) == 2
+
+
+def durations(recorder: Recorder) -> dict[tuple[str, str], int]:
+    return {
+        (str(attributes[names.ACCOUNT]), str(attributes[names.KIND])): histogram.count
+        for attributes, histogram in recorder.metrics.histograms_of(names.ACCOUNT_DURATION)
+    }
+
+
+def test_requests_are_counted_by_account_and_the_rest_share_one_series(settings: Settings) -> None:
+    recorder = make_recorder(settings, Kept())
+    for number in range(names.ACCOUNTS_MAX + 3):
+        clock = make_clock()
+        clock.account = f"account{number}"
+        recorder.finish(clock, status=201, bytes_in=10, bytes_out=1)
+    clock = make_clock(operation=names.GET_BLOB)
+    clock.account = "account0"
+    recorder.finish(clock, status=200, bytes_out=100)
+
+    found = durations(recorder)
+
+    assert len(found) == names.ACCOUNTS_MAX + 2
+    assert found["account0", "read"] == found["account0", "write"] == 1
+    assert found[names.ACCOUNT_REST, "write"] == 3
+    assert counted(recorder, names.ACCOUNT_BYTES, **{names.ACCOUNT: "account0"}) == 111
+    assert counted(recorder, names.ACCOUNT_BYTES, **{names.ACCOUNT: names.ACCOUNT_REST}) == 33
+
+
+def test_the_canary_is_counted_apart_from_users(settings: Settings) -> None:
+    kept = Kept()
+    recorder = make_recorder(settings, kept)
+    clock = make_clock()
+    clock.account, clock.lane = "holdfastcanary", names.LANE_CANARY
+    recorder.finish(clock, status=503, error="ServerBusy")
+
+    assert recorder.totals() == {"read": 0, "write": 0, "failed": 0}
+    kinds = [
+        attributes[names.KIND]
+        for attributes, _ in recorder.metrics.histograms_of(names.REQUEST_DURATION)
+    ]
+    assert kinds == [names.KIND_CANARY]
+    assert kept[0].attributes == {
+        names.ACCOUNT: "holdfastcanary",
+        names.KIND: names.KIND_CANARY,
+    }
+
+
+def test_what_a_limit_refused_takes_no_room_from_failures_of_ours(settings: Settings) -> None:
+    kept = Kept()
+    recorder = make_recorder(settings, kept)
+    for _ in range(1_000):
+        clock = make_clock(operation=names.UNKNOWN)
+        clock.account, clock.lane = "noisy", names.LANE_THROTTLED
+        recorder.finish(clock, status=503, error="ServerBusy")
+
+    recorder.finish(make_clock(), status=500, error="InternalError")
+
+    assert [record.error for record in kept] == ["InternalError"]
+    assert durations(recorder)["noisy", names.KIND_THROTTLED] == 1_000

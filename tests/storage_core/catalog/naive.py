@@ -27,6 +27,7 @@ from storage_core.catalog.commands import (
     PutBlock,
     PutBlockList,
     Reap,
+    SetAccountLimit,
     SetBlobMetadata,
     SetBlobProperties,
     SetContainerMetadata,
@@ -103,7 +104,9 @@ class Naive:
         if isinstance(command, Move):
             self._move(command, extent)
             return ""
-        assert not isinstance(command, (CreateAccount, Reap)), "the tests do without these here"
+        assert not isinstance(command, (CreateAccount, SetAccountLimit, Reap)), (
+            "the tests do without these here"
+        )
         box = self.containers.get(command.container)
         if isinstance(command, CreateContainer):
             if box is not None:

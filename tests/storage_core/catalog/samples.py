@@ -23,6 +23,7 @@ from storage_core.catalog.commands import (
     PutBlock,
     PutBlockList,
     Reap,
+    SetAccountLimit,
     SetBlobMetadata,
     SetBlobProperties,
     SetContainerAccess,
@@ -59,6 +60,7 @@ COMMANDS: tuple[Command, ...] = (
     Move("acct", "box", "a", b"0001", UPLOAD, EXTENT),
     ExpireUploads(1_700_000_000_000, 1_600_000_000_000),
     Reap(1000),
+    SetAccountLimit("acct", 2_500),
 )
 
 PACKED = extents.pack(*EXTENT)
@@ -66,6 +68,7 @@ DESCRIBED = packing.pack_properties(PROPERTIES) + packing.pack_metadata(METADATA
 
 ROWS: dict[str, bytes] = {
     "account": rows.encode_account(2, 1_700_000_000_000, (b"one", b"two")),
+    "account-limit": rows.encode_account_limit(2_500),
     "container": rows.encode_container(
         ContainerRow("box", 9, 1_700_000_000_000, 1_700_000_000_001, METADATA, "blob", POLICIES, 4)
     ),

@@ -23,6 +23,7 @@ from storage_core.catalog.commands import (
     PutBlob,
     PutBlock,
     PutBlockList,
+    SetAccountLimit,
     SetBlobMetadata,
     SetBlobProperties,
     SetContainerAccess,
@@ -96,6 +97,31 @@ def test_an_account_keeps_its_keys() -> None:
     row = driver.view.account(ACCOUNT)
     assert row is not None and row.keys == (b"first", b"second") and row.created_ms == START_MS
     assert driver.view.account("stranger") is None
+
+
+def test_a_limit_of_an_account_holds_over_restarts_until_it_is_lifted() -> None:
+    driver = with_container()
+    held = driver.catalog.limits
+
+    assert driver.do(SetAccountLimit(ACCOUNT, 2_500)).code == ""
+    assert held == {ACCOUNT: 2_500}, "who holds the table sees the change"
+    driver.reopen()
+    assert driver.catalog.limits == {ACCOUNT: 2_500}
+
+    assert driver.do(SetAccountLimit(ACCOUNT, 0)).code == ""
+    assert driver.do(SetAccountLimit(ACCOUNT, 0)).code == "", "lifting nothing is no error"
+    assert driver.catalog.limits == {}
+    driver.reopen()
+    assert driver.catalog.limits == {}
+
+
+def test_a_limit_needs_its_account_and_a_question_sets_none() -> None:
+    driver = with_container()
+
+    assert driver.do(SetAccountLimit("stranger", 5)).code == "ResourceNotFound"
+    assert driver.catalog.evaluate(SetAccountLimit(ACCOUNT, 5)) == ""
+
+    assert driver.catalog.limits == {}
 
 
 def test_a_container_keeps_metadata_and_access_apart() -> None:

@@ -206,6 +206,7 @@ def test_what_does_not_fit_is_refused_before_it_is_logged(command: Command) -> N
 def test_a_row_of_another_version_is_refused(name: str) -> None:
     decoders = {
         "account": lambda raw: rows.decode_account("acct", raw),
+        "account-limit": rows.decode_account_limit,
         "container": lambda raw: rows.decode_container("box", raw),
         "blob": lambda raw: BlobRow(raw, nothing),
         "block-list": blob_row.unpack_block_list,

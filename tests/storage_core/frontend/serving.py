@@ -47,7 +47,9 @@ class Serving:
 
     async def _open(self) -> None:
         self.store = SoloStore()
-        self.front = FrontEnd(self.store, self.recorder, self.limits)
+        self.front = FrontEnd(
+            self.store, self.recorder, self.limits, account_limits=self.store.catalog.limits
+        )
         factory = self.front.protocol_factory(leaving=lambda: self.is_leaving, loopback_only=True)
         listener = socket.create_server(("127.0.0.1", 0))
         self.port = listener.getsockname()[1]

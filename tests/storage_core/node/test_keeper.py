@@ -143,3 +143,37 @@ def test_a_node_that_is_away_is_unreachable_not_refusing(tmp_path: Path) -> None
         await refused(nodes, NodeUnreachable, nodes.client.faults, away)
 
     play_kept(tmp_path, story)
+
+
+def test_a_limit_holds_on_all_nodes_and_over_restarts(tmp_path: Path) -> None:
+    async def story(nodes: KeptNodes) -> None:
+        client = nodes.client
+
+        await nodes.ask(client.throttle, "team", ops_per_s=2.5, operation=Operation(7, "limit", 2))
+
+        catalogs = [part.opened.catalog for part in nodes.parts.parts.values()]
+        await until(lambda: all(each.limits == {"team": 2500} for each in catalogs), "applied")
+        (account,) = await nodes.ask(client.accounts)
+        assert account.ops_per_s == 2.5
+        late = Operation(7, "limit", 1)
+        await refused(
+            nodes, OperationRefused, client.throttle, "team", ops_per_s=None, operation=late
+        )
+        node = nodes.parts.followers[0].node
+        await nodes.crash(node)
+        await nodes.start(node)
+        await nodes.parts.settled()
+        assert nodes.parts.parts[node].opened.catalog.limits == {"team": 2500}
+
+        await nodes.ask(client.throttle, "team", ops_per_s=None)
+        (account,) = await nodes.ask(client.accounts)
+        assert account.ops_per_s is None
+        for name, value, words in (
+            ("stranger", 1.0, "ResourceNotFound: stranger"),
+            ("team", 0, "ops_per_s: must be a number from 0.001 to 1e.06"),
+            ("team", "many", "ops_per_s: must be"),
+        ):
+            with pytest.raises(OrderRefused, match=words):
+                await nodes.ask(client.throttle, name, ops_per_s=value)
+
+    play_kept(tmp_path, story)
