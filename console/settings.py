@@ -39,6 +39,9 @@ INSTALLED_APPS = [
     "console.alerts",
     "console.api",
     "console.audit",
+    "console.changes",
+    "console.incidents",
+    "console.notify",
     "console.oncall",
     "console.slos",
     "console.triage",
@@ -151,7 +154,7 @@ if not PUBLIC_HTTPS:
 # Called by the watcher with what changed among the alerts, from memory, before anything is written:
 # fn(transitions: Sequence[telemetry.slo.alerts.Transition], now_ms: int) -> None. A sink returns at
 # once; what may take long or needs the database goes to a thread of its own.
-ALERT_SINKS: list[str] = []
+ALERT_SINKS = ["console.incidents.intake.receive"]
 # What the watcher does beside looking after runs (dotted paths of `runbooks.watch.Duty`).
 WATCHER_DUTIES = [
     "console.alerts.watch.DUTY",

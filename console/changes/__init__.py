@@ -1,0 +1,1 @@
+"""What changed, recorded by ourselves, so that "no change" is an answer and not a silence."""

@@ -1,0 +1,1 @@
+"""Incidents: what people think about. Alerts join one, its timeline writes itself."""
