@@ -158,6 +158,8 @@ ALERT_SINKS = ["console.incidents.intake.receive"]
 # What the watcher does beside looking after runs (dotted paths of `runbooks.watch.Duty`).
 WATCHER_DUTIES = [
     "console.alerts.watch.DUTY",
+    "console.incidents.watching.PAGES",
+    "console.incidents.watching.INCIDENTS",
     "runbooks.drills.watching.PAUSES",
     "runbooks.drills.watching.DRILLS",
 ]

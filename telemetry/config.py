@@ -97,6 +97,50 @@ ROWS: Final[Mapping[str, SettingRow]] = {
         1_048_576,
         "Size of stored signals at which the oldest hours are deleted early.",
     ),
+    "page_webhook_url": SettingRow(
+        "HOLDFAST_PAGE_WEBHOOK_URL",
+        "",
+        0,
+        0,
+        "Page by a signed CloudEvent, posted to this address.",
+    ),
+    "page_slack_url": SettingRow(
+        "HOLDFAST_PAGE_SLACK_URL", "", 0, 0, "Page into Slack: address of an incoming webhook."
+    ),
+    "page_pagerduty_key": SettingRow(
+        "HOLDFAST_PAGE_PAGERDUTY_KEY", "", 0, 0, "Page by PagerDuty Events v2: routing key."
+    ),
+    "page_pagerduty_url": SettingRow(
+        "HOLDFAST_PAGE_PAGERDUTY_URL",
+        "https://events.pagerduty.com/v2/enqueue",
+        0,
+        0,
+        "Where PagerDuty events go.",
+    ),
+    "page_smtp_url": SettingRow(
+        "HOLDFAST_PAGE_SMTP_URL",
+        "",
+        0,
+        0,
+        "Page by mail: smtp://user:password@host:587 (STARTTLS if offered) or smtps://host:465.",
+    ),
+    "page_smtp_from": SettingRow(
+        "HOLDFAST_PAGE_SMTP_FROM", "holdfast@localhost", 0, 0, "Sender of paging mail."
+    ),
+    "page_smtp_to": SettingRow(
+        "HOLDFAST_PAGE_SMTP_TO",
+        "",
+        0,
+        0,
+        "Addresses that get every page, by commas; who is on call gets them anyway.",
+    ),
+    "page_wait_s": SettingRow(
+        "HOLDFAST_PAGE_WAIT_S",
+        "300",
+        5,
+        86_400,
+        "Seconds without an acknowledgement after which the next person is paged.",
+    ),
 }
 """One row for each field of Settings, under the field's name."""
 
@@ -121,6 +165,14 @@ class Settings:
     heartbeat_url: str = ""
     telemetry_hours: int = 24
     telemetry_size_mb: int = 4096
+    page_webhook_url: str = ""
+    page_slack_url: str = ""
+    page_pagerduty_key: str = ""
+    page_pagerduty_url: str = "https://events.pagerduty.com/v2/enqueue"
+    page_smtp_url: str = ""
+    page_smtp_from: str = "holdfast@localhost"
+    page_smtp_to: str = ""
+    page_wait_s: int = 300
 
     @classmethod
     def from_environment(cls, env: Mapping[str, str] = os.environ) -> Settings:
@@ -142,6 +194,14 @@ class Settings:
             slow_read_ms=_whole(env, "slow_read_ms"),
             telemetry_hours=_whole(env, "telemetry_hours"),
             telemetry_size_mb=_whole(env, "telemetry_size_mb"),
+            page_webhook_url=_endpoint(env, "page_webhook_url"),
+            page_slack_url=_endpoint(env, "page_slack_url"),
+            page_pagerduty_key=_text(env, "page_pagerduty_key"),
+            page_pagerduty_url=_endpoint(env, "page_pagerduty_url"),
+            page_smtp_url=_mail_server(env, "page_smtp_url"),
+            page_smtp_from=_text(env, "page_smtp_from"),
+            page_smtp_to=_text(env, "page_smtp_to"),
+            page_wait_s=_whole(env, "page_wait_s"),
         )
 
     def own_port(self, node: int) -> int:
@@ -215,6 +275,17 @@ def _endpoint(env: Mapping[str, str], field: str) -> str:
     parts = urlsplit(text)
     if text and not (parts.scheme in ("http", "https") and parts.hostname):
         raise SettingError(ROWS[field].variable, text, "http:// or https:// and a host")
+    return text
+
+
+def _mail_server(env: Mapping[str, str], field: str) -> str:
+    text = _text(env, field)
+    parts = urlsplit(text)
+    if text and not (parts.scheme in ("smtp", "smtps") and parts.hostname and not parts.path):
+        # The password is not repeated.
+        raise SettingError(
+            ROWS[field].variable, parts.scheme, "smtp:// or smtps://, a host, no path"
+        )
     return text
 
 

@@ -269,6 +269,9 @@ class Book:
     def _drill_of(self, transition: Transition) -> int | None:
         if scope_of(transition) != OWN_FLEET:
             return None
+        marked = transition.labels.get("drill", "")
+        if marked.isdigit():
+            return int(marked)
         for drill in self._drills:
             ended = drill.until_ms is not None and transition.started_ms > drill.until_ms
             if transition.started_ms >= drill.since_ms and not ended:

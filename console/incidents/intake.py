@@ -13,6 +13,8 @@ import threading
 from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass, replace
 
+from django.db import transaction
+
 from console.incidents import bell, journal
 from console.incidents.grouping import TELLS, Book, Decision, Drilling, Incident, Word
 from console.incidents.lifecycle import State
@@ -53,9 +55,10 @@ class Known:
 class Desk:
     """The one place of a process where alerts become incidents. Safe to use from any thread."""
 
-    def __init__(self, *, recorder: Recorder, tell: Tell = lambda decision: None) -> None:
+    def __init__(self, *, recorder: Recorder, tell: Tell | None = None) -> None:
         self.recorder = recorder
         self._tell = tell
+        self._early: list[Decision] = []  # decided before there was anybody to tell
         self._book = Book()
         self._quiet: tuple[Quiet, ...] = ()
         self._lock = threading.Lock()
@@ -72,12 +75,26 @@ class Desk:
         self._settle(decisions)
         return decisions
 
+    def attach(self, tell: Tell) -> None:
+        """From now on `tell` is told; and now, what was decided before."""
+        with self._lock:
+            self._tell = tell
+            early, self._early = self._early, []
+        for decision in early:
+            tell(decision)
+
     def _settle(self, decisions: Sequence[Decision]) -> None:
-        for decision in decisions:
-            if decision.word in TELLS and not decision.is_silenced:
-                self._tell(decision)
+        # Neither waits. The record is first in line, so that what is told has a row to stand on.
         for decision in decisions:
             self.recorder.put(decision)
+        news = [d for d in decisions if d.word in TELLS and not d.is_silenced]
+        with self._lock:
+            tell = self._tell
+            if tell is None:
+                self._early += news
+        if tell is not None:
+            for decision in news:
+                tell(decision)
 
     @property
     def incidents(self) -> tuple[Incident, ...]:
@@ -142,14 +159,15 @@ class Desk:
 
 
 def write(records: Sequence[object]) -> None:
-    """The recorder's hand: decisions in one transaction, anything else by its own `write`."""
+    """The recorder's hand: decisions first, then lines that stand on them, all or nothing."""
     decisions = [record for record in records if isinstance(record, Decision)]
-    numbers = journal.write(decisions)
+    with transaction.atomic():
+        numbers = journal.write(decisions)
+        for record in records:
+            if isinstance(record, Line):
+                record.write()
     for key, number in numbers.items():
         desk.note_number(key, number)
-    for record in records:
-        if isinstance(record, Line):
-            record.write()
     for incident_id in {
         numbers[d.incident.key] for d in decisions if d.word in TELLS and d.word != Word.RECOVERED
     }:
@@ -173,8 +191,8 @@ def start(tell: Tell) -> None:
     global _is_started
     with _starting:
         if not _is_started:
-            desk._tell = tell
             desk.recorder.start()
+            desk.attach(tell)
             _is_started = True
 
 
