@@ -21,6 +21,8 @@ from console.access import RULES, STRANGER, Answer, Caller, Rule, decide, need_o
 from console.accounts.queries import bearer, grantors
 from console.accounts.roles import Role, role_of
 from console.api.problems import problem
+from console.audit import context
+from console.audit.context import Acting
 from console.errors import refused
 
 ATTRIBUTE = "holdfast_caller"
@@ -44,9 +46,15 @@ class Gate(MiddlewareMixin):
         if rule is not None and rule.is_api:
             return self._api(request, rule)
         caller = _signed_in(request)
-        setattr(request, ATTRIBUTE, caller)
+        _remember(request, caller, "ui")
         answer = decide(rule, request.method or "", caller)
         return None if answer is Answer.YES else _refuse_page(request, rule, answer)
+
+    def process_response(
+        self, request: HttpRequest, response: HttpResponseBase
+    ) -> HttpResponseBase:
+        context.end()
+        return response
 
     def _api(self, request: HttpRequest, rule: Rule) -> HttpResponseBase | None:
         has_token = bool(request.headers.get("Authorization"))
@@ -55,7 +63,7 @@ class Gate(MiddlewareMixin):
             caller = STRANGER if token is None else program(token.name, token.scopes)
         else:
             caller = _signed_in(request)
-        setattr(request, ATTRIBUTE, caller)
+        _remember(request, caller, "api")
         method = request.method or ""
         answer = decide(rule, method, caller)
         if answer is not Answer.YES:
@@ -68,6 +76,13 @@ class Gate(MiddlewareMixin):
                 expected="the value of the CSRF cookie",
             )
         return None
+
+
+def _remember(request: HttpRequest, caller: Caller, via: str) -> None:
+    """For the view, and for every audit row that this request writes."""
+    setattr(request, ATTRIBUTE, caller)
+    word = "" if caller.role is None else caller.role.word
+    context.begin(Acting(name=caller.name, role=word, via=via))
 
 
 def _signed_in(request: HttpRequest) -> Caller:
