@@ -119,8 +119,8 @@ def _steps(since_ms: int, now_ms: int) -> Sequence[Mapping[str, Any]]:
         )
     except TelemetryUnavailable:
         return ()
-    steps: Sequence[Mapping[str, Any]] = answer["steps"]
-    return steps
+    counts: Sequence[Mapping[str, Any]] = answer["counts"]
+    return counts
 
 
 def _statuses() -> list[NodeStatus]:
