@@ -76,6 +76,7 @@ class Conductor:
         self._started_ms = now_ms()
         self._times = Times()
         self._target = ""
+        self._entity = ""
         self._signalled = False
         self.journal = EventWriter(folder.events, started_s=self._started_s)
 
@@ -144,6 +145,8 @@ class Conductor:
             others = sorted(status.node for status in up if status.node != leader.node)
             node = random.Random(self._seed).choice(others)
         self._target = f"node-{node}"
+        is_tenant = self._scenario.target is Target.TENANT
+        self._entity = f"tenant:{limits.NOISY_TENANT}" if is_tenant else self._target
         self.journal.note("target", node=node, leader=leader.node, term=leader.term)
         return node
 
@@ -219,7 +222,7 @@ class Conductor:
             "faulted_ms": self._times.fault_ms,
             "healed_ms": self._times.healed_ms,
             "finished_ms": now_ms(),
-            "truth": [self._target, self._scenario.truth_kind] if is_broken else None,
+            "truth": [self._entity, self._scenario.truth_kind] if is_broken else None,
         }
 
     def _frame(self) -> dict[str, object]:

@@ -11,13 +11,15 @@ import threading
 import time
 from collections.abc import Callable
 
-from runbooks.drills import limits
+from runbooks.drills import changed_settings, limits
 from storage_core.client import FleetClient, NodeStatus
+from storage_core.errors import NodeUnreachable, OrderRefused
 from storage_core.fleet import pauses
 from storage_core.fleet.client import Refused, SupervisorAway, ask
 from telemetry.config import Settings
 
 LOOK_S = 0.2
+ASK_S_MAX = 2.0
 
 
 def heal(settings: Settings, *, keep_lease: Callable[[], None] = lambda: None) -> str:
@@ -37,7 +39,12 @@ def take_back(settings: Settings) -> None:
     """Continue every paused part and clear every switch, without waiting for the effect."""
     for name in pauses.read(settings.run):
         with contextlib.suppress(SupervisorAway, Refused):
-            ask(settings.run, "resume", {"name": name}, timeout_s=2.0)
+            ask(settings.run, "resume", {"name": name}, timeout_s=ASK_S_MAX)
+    client = FleetClient(settings)
+    for node in range(settings.nodes):
+        with contextlib.suppress(NodeUnreachable, OrderRefused):
+            client.clear_faults(node, limits.FAULT_OWNER)
+    changed_settings.put_back(settings)
 
 
 def problem_of(settings: Settings) -> str:

@@ -7,6 +7,8 @@ MARK_TTL_MS = 10_000
 # machine that is busy with the drill itself, short enough that a dead drill harms nobody for long.
 FAULT_LEASE_MS = 6_000
 FAULT_RENEW_S = 2.0
+FAULT_OWNER = "drill"
+NOISY_TENANT = "noisytenant"
 
 # How long to wait for a fleet that is whole again after the fault was taken back.
 HEAL_S_MAX = 30.0

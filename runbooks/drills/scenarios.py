@@ -143,12 +143,13 @@ _ALL = (
     Scenario(
         name="bad-config",
         title="Change a setting for the worse",
-        what="The node that leads gets a setting that makes every batch wait.",
+        what="The node that leads commits one entry at a time, one flush after the other.",
         target=Target.LEADER,
         truth_kind="bad_config",
         hold_s=20.0,
         rto_target_ms=25_000,
         costs_a_node=False,
+        params={"batch_records": 1, "writes_in_flight": 1},
     ),
 )
 

@@ -31,6 +31,16 @@ class Answer(NamedTuple):
     body: bytes
 
 
+class Identity(NamedTuple):
+    """Who signs."""
+
+    account: str
+    key: bytes
+
+
+EMULATOR = Identity(EMULATOR_ACCOUNT, EMULATOR_KEY)
+
+
 class NotSent(Exception):
     """No connection: the request surely never arrived."""
 
@@ -75,12 +85,12 @@ class Connection:
             raise NotSent(str(error)) from error
 
 
-def put(path: str, body: bytes, *, expected: str = "") -> bytes:
+def put(path: str, body: bytes, *, expected: str = "", identity: Identity = EMULATOR) -> bytes:
     """Put Blob; with `expected`, only over that version."""
     headers = {"x-ms-blob-type": "BlockBlob", "Content-Type": "application/octet-stream"}
     if expected:
         headers["If-Match"] = expected
-    return signed("PUT", path, body=body, headers=headers)
+    return signed("PUT", path, body=body, headers=headers, identity=identity)
 
 
 def get(path: str) -> bytes:
@@ -93,9 +103,9 @@ def delete(path: str) -> bytes:
     return signed("DELETE", path)
 
 
-def container(method: str, name: str) -> bytes:
+def container(method: str, name: str, *, identity: Identity = EMULATOR) -> bytes:
     """Create (PUT) or Delete (DELETE) Container."""
-    return signed(method, name, query={"restype": "container"})
+    return signed(method, name, query={"restype": "container"}, identity=identity)
 
 
 def signed(
@@ -105,6 +115,7 @@ def signed(
     body: bytes = b"",
     headers: Mapping[str, str] | None = None,
     query: Mapping[str, str] | None = None,
+    identity: Identity = EMULATOR,
 ) -> bytes:
     """The bytes of a request with its SharedKey signature. `path` is container or container/blob,
     of characters that need no quoting.
@@ -116,16 +127,17 @@ def signed(
     }
     length = str(len(body)) if body else ""
     own = sorted((name, value) for name, value in fields.items() if name.startswith("x-ms-"))
-    full_path = f"/{EMULATOR_ACCOUNT}/{path}"
+    full_path = f"/{identity.account}/{path}"
     lines = [
         method, "", "", length, "", fields.get("Content-Type", ""), "", "",
         fields.get("If-Match", ""), "", "", "",
         *(f"{name}:{value}" for name, value in own),
-        f"/{EMULATOR_ACCOUNT}{full_path}",
+        f"/{identity.account}{full_path}",
         *(f"{name}:{value}" for name, value in sorted((query or {}).items())),
     ]  # fmt: skip
-    digest = hmac.digest(EMULATOR_KEY, "\n".join(lines).encode(), hashlib.sha256)
-    fields["Authorization"] = f"SharedKey {EMULATOR_ACCOUNT}:{base64.b64encode(digest).decode()}"
+    digest = hmac.digest(identity.key, "\n".join(lines).encode(), hashlib.sha256)
+    signature = base64.b64encode(digest).decode()
+    fields["Authorization"] = f"SharedKey {identity.account}:{signature}"
     if body or method == "PUT":
         fields["Content-Length"] = str(len(body))
     target = full_path + "".join(f"?{name}={value}" for name, value in (query or {}).items())
