@@ -108,6 +108,11 @@ RULES: Mapping[str, Rule] = {
     "run": page(GET=VIEWER),
     "run-retry": page(POST=RESPONDER),
     "run-cancel": page(POST=RESPONDER),
+    # Drills
+    "drills": page(GET=VIEWER, POST=RESPONDER),
+    "drill": page(GET=VIEWER),
+    "drill-download": page(GET=VIEWER),
+    "drill-stop": page(POST=RESPONDER),
     # Triage
     "triage": page(GET=VIEWER),
     "cause": page(GET=VIEWER),
@@ -118,6 +123,9 @@ RULES: Mapping[str, Rule] = {
     "settings": page(GET=VIEWER),
     # Programs
     "api-openapi": api(GET=(VIEWER, Scope.READ)),
+    "api-drills": api(GET=(VIEWER, Scope.READ), POST=(RESPONDER, Scope.RUNS_WRITE)),
+    "api-drill": api(GET=(VIEWER, Scope.READ)),
+    "api-drill-stop": api(POST=(RESPONDER, Scope.RUNS_WRITE)),
     "api-status": api(GET=(VIEWER, Scope.READ)),
     "api-profiles": api(GET=(VIEWER, Scope.READ), POST=(RESPONDER, Scope.RUNS_WRITE)),
 }

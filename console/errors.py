@@ -10,7 +10,13 @@ from console.verdict import Verdict
 
 API_PATH = "/api/"
 
-BACK = {"runs": "All runs", "traces": "All traces", "profiles": "All profiles", "now": "Now"}
+BACK = {
+    "drills": "All drills",
+    "runs": "All runs",
+    "traces": "All traces",
+    "profiles": "All profiles",
+    "now": "Now",
+}
 
 
 def refused(

@@ -5,6 +5,7 @@ from django.urls import include, path
 
 from console.accounts import views as accounts
 from console.cluster import views as cluster
+from console.drills import views as drills
 from console.live import views as live
 from console.now import views as now
 from console.profiles import views as profiles
@@ -37,6 +38,10 @@ urlpatterns = [
     path("incidents/<int:incident_id>/cause/newer", triage.cause_newer, name="cause-newer"),
     path("question", triage.question, name="question"),
     path("accuracy", triage.accuracy, name="accuracy"),
+    path("drills", drills.drills, name="drills"),
+    path("drills/<int:drill_id>", drills.drill, name="drill"),
+    path("drills/<int:drill_id>/stop", drills.stop, name="drill-stop"),
+    path("drills/<int:drill_id>/<slug:form>", drills.download, name="drill-download"),
     path("settings", settings_page, name="settings"),
     path("search", search, name="search"),
     path("sign-in", accounts.sign_in, name="sign-in"),

@@ -24,7 +24,8 @@ class GuardsFailed(RunError):
 
     def __init__(self, guards: Sequence[GuardResult]) -> None:
         failed = [guard for guard in guards if not guard.passed]
-        super().__init__("; ".join(f"{guard.name}: {guard.text}" for guard in failed))
+        told = "; ".join(f"{guard.name}: {guard.text}" for guard in failed)
+        super().__init__(f"no drill now: {told}")
         self.guards = tuple(guards)
 
 

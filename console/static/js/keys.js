@@ -33,6 +33,8 @@ export function mount(root) {
     t: () => root.dispatchEvent(new CustomEvent("holdfast:tables")),
     j: () => move(root, 1),
     k: () => move(root, -1),
+    // It can only end a drill, so it needs no focus and no question.
+    S: () => root.getElementById("stop-drill")?.requestSubmit(),
     Y: () => navigator.clipboard?.writeText(location.href),
   };
   let chordUntil = 0;

@@ -1,0 +1,76 @@
+"""Drills: the list, the report, start and stop. The audit row is written before the effect."""
+
+from django.conf import settings
+from django.http import FileResponse, HttpRequest, HttpResponse, HttpResponseBase, JsonResponse
+from django.shortcuts import redirect, render
+from django.views.decorators.cache import never_cache
+from django.views.decorators.http import require_POST, require_safe
+
+from console.audit.actions import record
+from console.drills import export
+from console.drills.page import list_context, report_context
+from console.errors import refused
+from runbooks.drills import actions, queries
+from runbooks.drills.errors import NoSuchDrill
+from runbooks.drills.folder import DrillFolder
+from runbooks.errors import RunError
+
+
+@never_cache
+def drills(request: HttpRequest) -> HttpResponse:
+    """GET the list; POST `scenario` starts one."""
+    if request.method != "POST":
+        return render(request, "drills/list.html", list_context())
+    actor, scenario = request.user.get_username(), request.POST.get("scenario", "")
+    record(actor=actor, action="start drill", target=scenario[:100])
+    try:
+        drill = actions.start(scenario, actor=actor)
+    except RunError as error:
+        return refused(request, str(error), status=error.status, back="drills")
+    return redirect("drill", drill.pk)
+
+
+@never_cache
+@require_safe
+def drill(request: HttpRequest, drill_id: int) -> HttpResponse:
+    """The whole page, or with `HX-Request` the part of it that changes."""
+    try:
+        found = queries.report(drill_id)
+    except NoSuchDrill as error:
+        return refused(request, str(error), status=error.status, back="drills")
+    template = "drills/live.html" if request.headers.get("HX-Request") else "drills/page.html"
+    return render(request, template, report_context(found))
+
+
+@never_cache
+@require_safe
+def download(request: HttpRequest, drill_id: int, form: str) -> HttpResponseBase:
+    """The drill as `json`, `history` (an operation a line) or `markdown`."""
+    try:
+        found = queries.report(drill_id)
+    except NoSuchDrill as error:
+        return refused(request, str(error), status=error.status, back="drills")
+    name = f"drill-{drill_id}"
+    if form == "json":
+        answer: HttpResponseBase = JsonResponse(export.as_json(found))
+        answer["Content-Disposition"] = f'attachment; filename="{name}.json"'
+        return answer
+    if form == "markdown":
+        answer = HttpResponse(export.as_markdown(found), content_type="text/markdown")
+        answer["Content-Disposition"] = f'attachment; filename="{name}.md"'
+        return answer
+    path = DrillFolder(settings.HOLDFAST.home, drill_id).history
+    if form != "history" or not path.exists():
+        return refused(request, "The history is no longer kept", status=404, back="drills")
+    return FileResponse(path.open("rb"), as_attachment=True, filename=f"{name}.jsonl")
+
+
+@require_POST
+def stop(request: HttpRequest, drill_id: int) -> HttpResponse:
+    actor = request.user.get_username()
+    record(actor=actor, action="stop drill", target=str(drill_id))
+    try:
+        actions.stop(drill_id, actor=actor)
+    except RunError as error:
+        return refused(request, str(error), status=error.status, back="drills")
+    return redirect("drill", drill_id)

@@ -1,0 +1,163 @@
+"""Drills in the console: the list, the report, the button that stops one."""
+
+from __future__ import annotations
+
+import json
+from collections.abc import Iterator
+from pathlib import Path
+
+import pytest
+from django.conf import settings
+from django.test import Client
+
+from runbooks import actions as runs
+from runbooks.drills import history, journal, mark
+from runbooks.drills.folder import DrillFolder, EventWriter
+from runbooks.drills.mark import DrillMark
+from runbooks.drills.models import Drill
+from runbooks.models import Run
+from tests.drills.making import read, refused, unknown, write
+
+OPERATIONS = [
+    *(write(n, n + 1, 50_000 * n, 50_000 * n + 2_000, at=n + 1) for n in range(40)),
+    refused(40, 41, 2_100_000, 2_101_000),
+    unknown(41, 42, 2_200_000),
+    read(42, 40, 2_500_000, 2_502_000, at=40),
+]
+OUT = {"path": "node-1", "was_out": True, "ms": 74.0}
+NUMBERS = {
+    "rto": {"core": OUT, "door": OUT, "sdk": OUT, "reads": OUT, "target_ms": 3000, "paths": [OUT]},
+    "rpo": {"acknowledged": 40, "missing": 0, "read_back": 40},
+    "consistency": {
+        "verdict": "linearizable", "operations": 43, "unknown": 1, "seconds": 0.1,
+        "sentence": "", "counterexample": [], "culprit": None,
+    },
+}  # fmt: skip
+
+
+@pytest.fixture
+def run_folder() -> Iterator[Path]:
+    folder: Path = settings.HOLDFAST.run
+    folder.mkdir(parents=True, exist_ok=True)
+    yield folder
+    (folder / "drill.json").unlink(missing_ok=True)
+
+
+@pytest.fixture
+def drill(db: None) -> Drill:
+    """One under way, with a history of its own."""
+    run = runs.start("drill", "fleet", {"scenario": "failover-leader", "seed": 7}, actor="ada")
+    folder = DrillFolder(settings.HOLDFAST.home, run.pk)
+    folder.make({"run_id": run.pk, "key": run.key})
+    lines = [line for op in OPERATIONS for line in both(op)]
+    folder.history.write_text("\n".join(lines) + "\n")
+    writer = EventWriter(folder.events, started_s=0.0)
+    writer.note("leader", node=0, term=3)
+    writer.close()
+    return journal.create(run)
+
+
+def both(op: history.Operation) -> list[str]:
+    lines = [history.invoked(op)]
+    return lines if op.completed_us is None else [*lines, history.completed(op)]
+
+
+def conclude(drill: Drill, verdict: str, numbers: dict[str, object] | None = None) -> None:
+    told = {
+        "verdict": verdict, "reason": "", "faulted_ms": 1_000_000, "healed_ms": 1_006_000,
+        "finished_ms": 1_010_000, "truth": ["node-0", "node_down"], "numbers": numbers or NUMBERS,
+    }  # fmt: skip
+    assert journal.conclude(drill.pk, told)
+
+
+def test_the_list_names_every_scenario_and_guard(client: Client) -> None:
+    page = client.get("/drills").content.decode()
+
+    assert "failover-leader" in page
+    assert "noisy-tenant" in page
+    assert "quorum-margin" in page
+    assert "Nothing proven yet" in page or "No drill now" in page
+
+
+def test_a_guard_that_fails_refuses_the_button_and_starts_nothing(client: Client) -> None:
+    answer = client.post("/drills", {"scenario": "failover-leader"})
+
+    assert answer.status_code == 409
+    assert "fleet-answers" in answer.content.decode()
+    assert not Run.objects.exists()
+
+
+def test_an_unknown_scenario_is_refused_by_name(client: Client) -> None:
+    answer = client.post("/drills", {"scenario": "meteor"})
+
+    assert answer.status_code == 400
+    assert "failover-leader" in answer.content.decode()
+
+
+def test_a_report_says_the_verdict_first(client: Client, drill: Drill) -> None:
+    conclude(drill, "passed")
+
+    page = client.get(f"/drills/{drill.pk}").content.decode()
+
+    assert "Passed: leader killed, writes back in 74.0" in page
+    assert page.index("Linearizable") < page.index("Every operation")
+    assert page.count("strip-failed") >= 1
+    assert page.count('class="strip-unknown"') == 1
+    assert "every 2s" not in page
+
+
+def test_a_counterexample_stands_above_the_strip(client: Client, drill: Drill) -> None:
+    violated = NUMBERS["consistency"] | {
+        "verdict": "violated",
+        "sentence": "Client 3 read version 7 after version 9 was acknowledged",
+        "culprit": 2,
+        "counterexample": [
+            {"index": 2, "client": 3, "path": "node-0", "kind": "read", "key": "r-1", "value": 1,
+             "version": "v", "expected": "", "outcome": "ok", "invoked_us": 5, "completed_us": 9}
+        ],
+    }  # fmt: skip
+    conclude(drill, "violated", NUMBERS | {"consistency": violated})
+
+    page = client.get(f"/drills/{drill.pk}").content.decode()
+
+    assert page.index("read version 7 after version 9") < page.index("Every operation")
+    assert "impossible" in page
+
+
+def test_a_drill_under_way_keeps_its_page_fresh_and_can_be_stopped(
+    client: Client, drill: Drill
+) -> None:
+    page = client.get(f"/drills/{drill.pk}").content.decode()
+    stopped = client.post(f"/drills/{drill.pk}/stop")
+
+    assert "every 2s" in page
+    assert stopped.status_code == 302
+    asked = DrillFolder(settings.HOLDFAST.home, drill.pk).stop_asked()
+    assert asked == {"actor": "ada", "reason": "stopped by ada"}
+
+
+def test_every_page_can_stop_the_drill_under_way(client: Client, run_folder: Path) -> None:
+    assert "stop-drill" not in client.get("/cluster").content.decode()
+
+    until_ms = 4_000_000_000_000
+    mark.write(run_folder, DrillMark(run_id=5, scenario="x", since_ms=0, until_ms=until_ms))
+
+    assert 'action="/drills/5/stop"' in client.get("/cluster").content.decode()
+
+
+def test_a_report_can_be_taken_away_in_three_forms(client: Client, drill: Drill) -> None:
+    conclude(drill, "passed")
+
+    told = json.loads(client.get(f"/drills/{drill.pk}/json").content)
+    text = client.get(f"/drills/{drill.pk}/markdown").content.decode()
+    kept = client.get(f"/drills/{drill.pk}/history")
+    lines = b"".join(kept).decode()
+
+    assert (told["verdict"], told["truth"]["kind"]) == ("passed", "node_down")
+    assert text.startswith("# Passed: leader killed")
+    assert len(history.parse(lines.splitlines())) == len(OPERATIONS)
+
+
+def test_a_drill_that_is_not_there_is_said_to_be_not_there(client: Client, db: None) -> None:
+    assert client.get("/drills/999").status_code == 404
+    assert client.post("/drills/999/stop").status_code == 404
