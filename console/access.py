@@ -121,6 +121,12 @@ RULES: Mapping[str, Rule] = {
     "accuracy": page(GET=VIEWER),
     # Settings
     "settings": page(GET=VIEWER),
+    "settings-people": page(GET=VIEWER, POST=ADMIN),
+    "settings-on-call": page(GET=VIEWER, POST=LEAD),
+    "settings-tokens": page(GET=VIEWER, POST=ADMIN),
+    "settings-token-revoke": page(POST=ADMIN),
+    "settings-audit": page(GET=VIEWER),
+    "settings-api": page(GET=VIEWER),
     # Programs
     "api-openapi": api(GET=(VIEWER, Scope.READ)),
     "api-drills": api(GET=(VIEWER, Scope.READ), POST=(RESPONDER, Scope.RUNS_WRITE)),

@@ -1,4 +1,4 @@
-"""Settings: who did what (the audit trail), API tokens. And the search box's answer."""
+"""Settings: you. And the search box's answer."""
 
 import re
 
@@ -8,11 +8,10 @@ from django.urls import reverse
 from django.views.decorators.cache import never_cache
 from django.views.decorators.http import require_safe
 
-from console.accounts.queries import api_tokens
-from console.audit.queries import recent
 from console.errors import refused
-from console.figures import clock_time
-from console.verdict import Verdict, plural
+from console.gate import caller_of
+from console.settings_tabs import frame
+from console.verdict import Verdict
 
 TRACE = re.compile(r"[0-9a-f]{16,32}")
 RUN = re.compile(r"(?:run[ -]?)?([0-9]{1,9})")
@@ -23,20 +22,14 @@ QUERY_LENGTH_MAX = 100
 @never_cache
 @require_safe
 def settings_page(request: HttpRequest) -> HttpResponse:
-    rows = recent()
-    tokens = api_tokens()
-    newest = rows[0] if rows else None
-    sentence = "Nobody did anything yet"
-    if newest is not None:
-        when = clock_time(newest.at.timestamp() * 1000)
-        sentence = f"Last deed: {newest.actor}, {newest.action}, {when} UTC"
+    role = caller_of(request).role
+    word = "" if role is None else role.word
     verdict = Verdict(
         state="idle",
-        sentence=sentence,
-        context=f"{plural(len(tokens), 'API token')} · signed in as {request.user.get_username()}",
+        sentence=f"Signed in as {request.user.get_username()}, {word}",
+        context="A session ends after 12 hours, or when you sign out.",
     )
-    page = {"verdict": verdict, "rows": rows, "tokens": tokens, "live_page": "badge"}
-    return render(request, "settings/page.html", page)
+    return render(request, "settings/page.html", frame("settings", verdict))
 
 
 @require_safe

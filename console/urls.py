@@ -3,7 +3,9 @@
 from django.http import HttpRequest, HttpResponse
 from django.urls import include, path
 
+from console import settings_tabs
 from console.accounts import views as accounts
+from console.api.page import api_page
 from console.cluster import views as cluster
 from console.drills import views as drills
 from console.live import views as live
@@ -43,6 +45,12 @@ urlpatterns = [
     path("drills/<int:drill_id>/stop", drills.stop, name="drill-stop"),
     path("drills/<int:drill_id>/<slug:form>", drills.download, name="drill-download"),
     path("settings", settings_page, name="settings"),
+    path("settings/people", settings_tabs.people_page, name="settings-people"),
+    path("settings/on-call", settings_tabs.on_call_page, name="settings-on-call"),
+    path("settings/tokens", settings_tabs.tokens_page, name="settings-tokens"),
+    path("settings/tokens/revoke", settings_tabs.revoke_token, name="settings-token-revoke"),
+    path("settings/audit", settings_tabs.audit_page, name="settings-audit"),
+    path("settings/api", api_page, name="settings-api"),
     path("search", search, name="search"),
     path("sign-in", accounts.sign_in, name="sign-in"),
     path("sign-out", accounts.sign_out, name="sign-out"),

@@ -70,6 +70,19 @@ def _person_called(username: str, role: Role | None) -> User:
     return user
 
 
+def grant_role(username: str, role: Role) -> bool:
+    """Whether the person has the role now; the last admin keeps theirs."""
+    with transaction.atomic():
+        user = User.objects.filter(username=username, is_active=True).first()
+        if user is None:
+            return False
+        others = Person.objects.filter(role=Role.ADMIN.word, user__is_active=True)
+        if role is not Role.ADMIN and not others.exclude(user=user).exists():
+            return False
+        Person.objects.update_or_create(user=user, defaults={"role": role.word})
+    return True
+
+
 def make_api_token(
     name: str, *, scopes: Sequence[Scope], expires_at: datetime, made_by: str
 ) -> str:

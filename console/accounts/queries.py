@@ -48,6 +48,19 @@ def api_tokens() -> Sequence[ApiToken]:
     return list(ApiToken.objects.order_by("name"))
 
 
+@dataclass(frozen=True, slots=True, kw_only=True)
+class PersonRow:
+    username: str
+    role: str
+
+
+def people() -> Sequence[PersonRow]:
+    """Everybody who may sign in, by name."""
+    users = User.objects.filter(is_active=True).order_by("username")
+    rows = users.values_list("username", "person__role")
+    return [PersonRow(username=name, role=role or "viewer") for name, role in rows]
+
+
 def grantors() -> Sequence[str]:
     """Names of at most two people who can grant a role; who made the console, if there is none."""
     admins = User.objects.filter(is_active=True, person__role="admin").order_by("pk")

@@ -105,7 +105,15 @@ def test_each_page_has_one_h1_and_names_itself_after_it(client: Client) -> None:
 
 
 @pytest.mark.parametrize(
-    ("path", "queries"), [("/", 3), ("/cluster", 2), ("/runs", 3), ("/settings", 4)]
+    ("path", "queries"),
+    [
+        ("/", 3),
+        ("/cluster", 2),
+        ("/runs", 3),
+        ("/settings", 2),
+        ("/settings/audit", 3),
+        ("/settings/people", 3),
+    ],
 )
 def test_list_pages_need_as_many_queries_for_many_rows_as_for_few(
     client: Client,
@@ -192,4 +200,4 @@ def test_the_demo_switch_writes_its_flag_and_an_audit_row(client: Client, settin
 
     client.post("/demo", {"want": "resume"})
     assert not flag.exists()
-    assert "pause demo traffic" in text_of(client, "/settings")
+    assert "pause demo traffic" in text_of(client, "/settings/audit")
