@@ -9,7 +9,7 @@ from __future__ import annotations
 
 import http.client
 import json
-from collections.abc import Mapping
+from collections.abc import Mapping, Sequence
 from typing import Any, Final
 from urllib.parse import quote, urlencode
 
@@ -140,18 +140,27 @@ class QueryClient:
 
     def points(
         self,
-        name: str,
+        wanted: Sequence[str],
         *,
         since_ms: int,
         until_ms: int,
         step: int = 5,
-        by: str = "",
+        by: Sequence[str] = (),
     ) -> Document:
-        """Any metric by node, by step, and by one attribute: count, sum, last, p50 and p99."""
-        return self._must(
+        """Metrics by node, step and the first attribute of `by` that they carry: by name their
+        shape, unit, and rows of count, sum, last, p50 and p99.
+        """
+        found = self._must(
             "/v1/points",
-            {"name": name, "since_ms": since_ms, "until_ms": until_ms, "step": step, "by": by},
+            {
+                "names": ",".join(wanted),
+                "since_ms": since_ms,
+                "until_ms": until_ms,
+                "step": step,
+                "by": ",".join(by),
+            },
         )
+        return dict(found["metrics"])
 
     def requests(self, *, since_ms: int, until_ms: int, limit: int = 150) -> list[Document]:
         """Kept requests of the store with their attributes and stages, at most `limit` of each

@@ -75,6 +75,10 @@ class Parameters:
             raise Refused(400, f"{name}: at most 512 characters")
         return value
 
+    def words(self, name: str) -> list[str]:
+        """Names with commas between, of bounded length."""
+        return [word for word in self.text(name).split(",") if word]
+
     def flag(self, name: str) -> bool:
         """Whether something is asked for."""
         return self._query.get(name, "").lower() in ("1", "true", "yes", "on")
@@ -313,14 +317,14 @@ class QueryPort:
         )
 
     async def _points(self, parameters: Parameters) -> Response:
-        name, by = parameters.text("name"), parameters.text("by")
-        if not name:
-            raise Refused(400, "name: a metric's name is needed")
+        wanted, by = parameters.words("names"), parameters.words("by")
+        if not wanted:
+            raise Refused(400, "names: at least one metric's name is needed")
         since_ms, until_ms = parameters.window(900_000)
         step_s = parameters.whole("step", 5, 1, 3600)
         return await self._one(
             lambda client: diagnostics.points(
-                client, name=name, by=by, since_ms=since_ms, until_ms=until_ms, step_s=step_s
+                client, wanted=wanted, by=by, since_ms=since_ms, until_ms=until_ms, step_s=step_s
             )
         )
 

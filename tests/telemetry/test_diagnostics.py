@@ -41,13 +41,15 @@ def test_a_metric_is_told_by_node_and_by_an_attribute(shared_process: TelemetryP
 
     def ask() -> list[list[Any]]:
         found = shared_process.query.points(
-            names.FLUSH_DURATION.name,
+            [names.FLUSH_DURATION.name, names.UPTIME.name],
             since_ms=since_ms,
             until_ms=since_ms + 60_000,
             step=60,
-            by="disk",
+            by=["nothing", "disk"],
         )
-        return [row for row in found["rows"] if row[0] == "node-6"]
+        if not {names.FLUSH_DURATION.name, names.UPTIME.name} <= set(found):
+            return []
+        return [row for row in found[names.FLUSH_DURATION.name]["rows"] if row[0] == "node-6"]
 
     rows = eventually(ask, "the metric is stored")
 
