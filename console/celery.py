@@ -30,4 +30,4 @@ app.conf.update(
     worker_hijack_root_logger=False,
     enable_utc=True,
 )
-app.autodiscover_tasks(["runbooks"])
+app.autodiscover_tasks(["runbooks", "console.triage"])

@@ -160,6 +160,8 @@ WATCHER_DUTIES = [
     "console.alerts.watch.DUTY",
     "console.incidents.watching.PAGES",
     "console.incidents.watching.INCIDENTS",
+    "console.triage.duties.LOOKS",
+    "console.triage.duties.ACCURACY",
     "runbooks.drills.watching.PAUSES",
     "runbooks.drills.watching.DRILLS",
 ]

@@ -2,13 +2,15 @@
 
 from __future__ import annotations
 
+from collections.abc import Mapping
 from dataclasses import asdict
 
 from django.db import IntegrityError, transaction
 
 from console.triage import limits
+from console.triage.accuracy import Verdict
 from console.triage.findings import Findings, claim_body
-from console.triage.models import TEXT_LENGTH_MAX, Diagnosis, Finding, Look
+from console.triage.models import TEXT_LENGTH_MAX, Diagnosis, Finding, JudgedDrill, Look
 
 
 def keep(incident_id: int, findings: Findings, *, made_ms: int, cpu_ms: float) -> Diagnosis | None:
@@ -50,10 +52,10 @@ def keep(incident_id: int, findings: Findings, *, made_ms: int, cpu_ms: float) -
     return diagnosis
 
 
-def open_look(incident_id: int, *, since_ms: int, now_ms: int) -> Look:
-    """The incident's book of looks; begun now if there is none."""
+def open_look(incident_id: int, *, since_ms: int, due_ms: int) -> Look:
+    """The incident's book of looks; begun here if there is none, its first look due then."""
     look, _ = Look.objects.get_or_create(
-        incident_id=incident_id, defaults={"since_ms": since_ms, "due_ms": now_ms}
+        incident_id=incident_id, defaults={"since_ms": since_ms, "due_ms": due_ms}
     )
     return look
 
@@ -73,3 +75,42 @@ def close_look(look: Look, *, now_ms: int, is_over: bool) -> bool:
 def note_rung(look: Look, *, due_ms: int) -> bool:
     """Put the next ring off. False: another watcher rang."""
     return Look.objects.filter(pk=look.pk, due_ms=look.due_ms).update(due_ms=due_ms) == 1
+
+
+def mark(
+    *,
+    run_id: int,
+    scenario: str,
+    truth: tuple[str, str],
+    named: tuple[str, str],
+    verdict: Verdict,
+    incident_id: int | None,
+    baselines: Mapping[str, bool],
+    started_ms: int,
+    ended_ms: int,
+    detected_ms: int | None,
+    named_ms: int | None,
+    mitigated_ms: int | None,
+    judged_ms: int,
+) -> JudgedDrill | None:
+    """Write how one drill went. None: it was marked before, and stays as it was."""
+    row, is_new = JudgedDrill.objects.get_or_create(
+        run_id=run_id,
+        defaults={
+            "scenario": scenario,
+            "truth_entity": truth[0],
+            "truth_kind": truth[1],
+            "named_entity": named[0],
+            "named_kind": named[1],
+            "verdict": verdict.value,
+            "incident_id": incident_id,
+            "baselines": dict(baselines),
+            "started_ms": started_ms,
+            "ended_ms": ended_ms,
+            "detected_ms": detected_ms,
+            "named_ms": named_ms,
+            "mitigated_ms": mitigated_ms,
+            "judged_ms": judged_ms,
+        },
+    )
+    return row if is_new else None

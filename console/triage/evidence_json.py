@@ -85,7 +85,10 @@ def decode(raw: Mapping[str, Any]) -> Evidence:
 
 
 def _short(value: float | None) -> float | None:
-    return None if value is None else float(f"{value:.{FIGURES}g}")
+    if value is None:
+        return None
+    short = float(f"{value:.{FIGURES}g}")
+    return int(short) if short.is_integer() else short
 
 
 def _point(raw: Any) -> Point:

@@ -18,5 +18,11 @@ LOOK_AGAIN_AFTER_S: Final = (8, 15, 30, 60, 120, 300)
 then, and ten seconds later silence and stages tell far more."""
 RING_AGAIN_AFTER_S: Final = 20
 """A bell that nobody answered rings again after this."""
+RINGS_A_ROUND_MAX: Final = 20
+FIRST_RING_WITHIN_S: Final = 4
+"""An incident rings triage itself when it opens; if that is lost, the watcher does after this."""
+UNSEEN_FOR_S_MAX: Final = 600
+"""Incidents older than this are not looked at for the first time any more: the rings have moved
+on."""
 TASK_SOFT_LIMIT_S: Final = 45
 TASK_HARD_LIMIT_S: Final = 60

@@ -1,14 +1,16 @@
 """Who can't hear whom: the matrix of pairs, and the node in whose row and column it is dark.
 
-Pure. Each node says whom it is connected to, and the leader counts the heartbeats that went
-unanswered. A node is cut off when most of what is known of its own pairs is bad while the pairs of
-the others are fine; if all pairs are bad it is the network, not a node. One way or both ways is
-told from who still hears: an isolated node that speaks and isn't answered looks different from one
-that is deaf. A node that is silent to telemetry as well is not cut off: it is stopped or gone.
+Pure. Each node says whom it is connected to and whom it follows, and each counts the heartbeats of
+its peers that were due and didn't come. A node is cut off when most of what is known of its own
+pairs is bad while the pairs of the others are fine; if all pairs are bad it is the network, not a
+node. One way or both ways is told from who still hears: an isolated node that speaks and isn't
+answered looks different from one that is deaf. A node that is silent to telemetry as well is not
+cut off: it is stopped or gone.
 """
 
 from __future__ import annotations
 
+from collections import Counter
 from collections.abc import Sequence
 from dataclasses import dataclass
 
@@ -18,7 +20,8 @@ from telemetry import names
 
 MISSED_A_SECOND_LOW = 0.4
 MISSED_A_SECOND_HIGH = 2.0
-LAG_ENTRIES = 50
+OUTSIDE = 0.8
+"""How bad the pairs of a node are that the others' vote went on without."""
 
 Pair = tuple[str, str]
 
@@ -54,6 +57,11 @@ def matrix(evidence: Evidence) -> dict[Pair, float]:
             continue
         for peer, is_connected in status.connected.items():
             found[status.node, peer] = 0.0 if is_connected else 0.8
+    for node in outsiders(evidence):
+        for other in evidence.names:
+            if other != node:
+                found[other, node] = max(found.get((other, node), 0.0), OUTSIDE)
+                found[node, other] = max(found.get((node, other), 0.0), OUTSIDE)
     for curve in evidence.curves_of(names.PEER_HEARTBEATS_MISSED.name):
         peer = peer_name(curve.of)
         now = _rate(curve.points, evidence.now)
@@ -62,6 +70,18 @@ def matrix(evidence: Evidence) -> dict[Pair, float]:
         pair = (curve.node, peer)
         found[pair] = max(found.get(pair, 0.0), bad)
     return found
+
+
+def outsiders(evidence: Evidence) -> list[str]:
+    """Nodes that answer, and follow nobody or another leader than most do: the vote went on
+    without them."""
+    views = {each.node: (each.leader, each.term) for each in evidence.nodes if each.is_reachable}
+    if len(views) < len(evidence.nodes) or len(views) < 3:
+        return []
+    usual, count = Counter(views.values()).most_common(1)[0]
+    if count <= len(views) / 2 or not usual[0]:
+        return []
+    return [node for node, view in views.items() if view != usual]
 
 
 def peer_name(of: str) -> str:

@@ -78,14 +78,15 @@ def _node_series(client: QueryClient, given: Mapping[str, str]) -> list[Curve]:
 
 
 def _points(client: QueryClient, given: Mapping[str, str]) -> list[Curve]:
+    name = _text(given, "name")
     found = client.points(
-        _text(given, "name"),
+        [name],
         since_ms=_whole(given, "since_ms", 0),
         until_ms=_whole(given, "until_ms", 1 << 42),
         step=_whole(given, "step", 5),
-        by=_text(given, "by"),
+        by=[_text(given, "by")],
     )
-    return curves_of(found)
+    return curves_of(found.get(name, {}))
 
 
 def curves_of(answer: Mapping[str, Any]) -> list[Curve]:

@@ -26,17 +26,14 @@ FLEET = "fleet"
 
 TOUCHES: Mapping[str, frozenset[str]] = {
     "batch": frozenset(("queue", "append", "flush", "quorum", "forward")),
-    "flush": frozenset(("append", "flush", "quorum", "peer_flush", "forward")),
-    "cache": frozenset(("cache", "disk")),
-    "inflight": frozenset(("admit", "queue", "forward", "quorum")),
-    "in_flight": frozenset(("admit", "queue", "forward", "quorum")),
     "flight": frozenset(("admit", "queue", "forward", "quorum")),
-    "admi": frozenset(("admit",)),
-    "limit": frozenset(("admit", "queue")),
+    "apply": frozenset(("apply", "queue", "quorum", "forward", "barrier")),
+    "cache": frozenset(("cache", "disk")),
+    "unreplicated": frozenset(("body", "admit", "forward")),
+    "request_wait": frozenset(("park", "forward", "barrier", "queue")),
     "election": frozenset(("park", "forward", "barrier", "quorum")),
     "heartbeat": frozenset(("park", "forward", "barrier", "quorum")),
     "lease": frozenset(("park", "forward", "barrier")),
-    "window": frozenset(("body", "forward", "queue")),
 }
 """Which stages a setting can move, by a piece of its name."""
 

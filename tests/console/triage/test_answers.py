@@ -72,7 +72,7 @@ def test_lists_get_the_first_claim_of_each_incident_in_two_queries(
 
 
 def test_looks_ripen_and_end() -> None:
-    look = actions.open_look(42, since_ms=NOW_MS, now_ms=NOW_MS)
+    look = actions.open_look(42, since_ms=NOW_MS, due_ms=NOW_MS)
     dues = []
     while look.due_ms is not None:
         dues.append(look.due_ms)
@@ -84,7 +84,7 @@ def test_looks_ripen_and_end() -> None:
 
 
 def test_of_two_who_finish_one_look_only_one_counts_it() -> None:
-    first = actions.open_look(42, since_ms=NOW_MS, now_ms=NOW_MS)
+    first = actions.open_look(42, since_ms=NOW_MS, due_ms=NOW_MS)
     second = Look.objects.get(incident_id=42)
 
     assert actions.close_look(first, now_ms=NOW_MS, is_over=False)
