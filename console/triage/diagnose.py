@@ -19,7 +19,12 @@ from console.triage import baselines, signatures, stages, symptoms, tenants, tun
 from console.triage.evidence import Evidence
 from console.triage.findings import Claim, Findings
 from console.triage.limits import CLAIMS_MAX
-from console.triage.signatures import CONFIG_SIGNATURE, NODE_SIGNATURES, TENANT_SIGNATURE
+from console.triage.signatures import (
+    CONFIG_SIGNATURE,
+    NODE_SIGNATURES,
+    TENANT_SIGNATURE,
+    Signature,
+)
 from console.triage.symptoms import UNSEEN, Symptom, Symptoms
 from console.triage.words import Candidate
 
@@ -54,43 +59,32 @@ def candidates(
     evidence: Evidence, by_node: Mapping[str, Symptoms], diffs: Sequence[stages.Diff]
 ) -> list[Candidate]:
     """Every pair that can be a cause here, with its symptoms and its score."""
+    accounts = tenants.of(evidence)
+    # A flood explains late loops and long queues at the nodes where it comes in.
+    flood = max(accounts.values(), key=lambda each: each.strength or 0.0, default=UNSEEN)
     found = [
-        Candidate(
-            entity=node,
-            kind=kind,
-            score=signatures.score(signature, seen),
-            signature=signature,
-            symptoms=seen,
-        )
+        candidate(node, kind, signature, {**seen, "tenant": flood})
         for node, seen in by_node.items()
         for kind, signature in NODE_SIGNATURES.items()
     ]
     anywhere = worst(by_node)
-    for account, symptom in tenants.of(evidence).items():
+    for account, symptom in accounts.items():
         seen = {**anywhere, "tenant": symptom}
-        score = signatures.score(TENANT_SIGNATURE, seen)
-        found.append(
-            Candidate(
-                entity=f"tenant:{account}",
-                kind="noisy_tenant",
-                score=score,
-                signature=TENANT_SIGNATURE,
-                symptoms=seen,
-            )
-        )
+        found.append(candidate(f"tenant:{account}", "noisy_tenant", TENANT_SIGNATURE, seen))
     for entity, own in tuning.of(evidence, diffs).items():
-        seen = {**anywhere, **own}
-        score = signatures.score(CONFIG_SIGNATURE, seen)
-        found.append(
-            Candidate(
-                entity=entity,
-                kind="bad_config",
-                score=score,
-                signature=CONFIG_SIGNATURE,
-                symptoms=seen,
-            )
-        )
+        found.append(candidate(entity, "bad_config", CONFIG_SIGNATURE, {**anywhere, **own}))
     return found
+
+
+def candidate(entity: str, kind: str, signature: Signature, seen: Symptoms) -> Candidate:
+    """A pair with its score."""
+    return Candidate(
+        entity=entity,
+        kind=kind,
+        score=signatures.score(signature, seen),
+        signature=signature,
+        symptoms=seen,
+    )
 
 
 def worst(by_node: Mapping[str, Symptoms]) -> dict[str, Symptom]:

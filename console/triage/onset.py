@@ -23,6 +23,8 @@ GUARD_S = 60
 GUARD_SHORT_S = 10
 """With little history, a short guard is better than no baseline."""
 BEFORE_ONSET_S = 3
+BEFORE_BURN_S = 12
+"""Where no signal moved enough to be walked back along, the fault is this much older at most."""
 NOW_S_MAX = 180
 SETTLE_S = 3
 """Seconds after the burn began that are still looked at."""
@@ -60,7 +62,7 @@ def find(seconds: Seconds, *, now_ms: int, burn_ms: int | None) -> Onset:
     at_s = None if at is None else at + seconds.start_s
     is_found = at is not None
     if at_s is None and burn_ms is not None:
-        at_s = hint_s
+        at_s = hint_s - BEFORE_BURN_S
     return _windows(seconds, at_s, end_s, is_found=is_found)
 
 
@@ -82,7 +84,7 @@ LEAST: Mapping[str, float] = {
     "write_p99_ms": 4.0,
     "read_p99_ms": 2.0,
     "requests": 4.0,
-    "heard": 0.1,
+    "silent": 0.1,
 }
 """The smallest scale of each signal: what nobody would call a change."""
 
@@ -99,12 +101,21 @@ def golden(seconds: Seconds) -> dict[str, Column]:
             (row["failed"] or 0) + (row["slow_writes"] or 0) + (row["slow_reads"] or 0)
             for row in heard
         )
-        found["heard"].append(float(len(heard)))
+        found["silent"].append(sum(1.0 for node in nodes if _is_silent(node["writes"], at)))
         found["requests"].append(total if heard else None)
         found["bad_share"].append(bad / total if total else None)
         for name in ("write_p99_ms", "read_p99_ms"):
             found[name].append(max(known(row[name] for row in heard), default=None))
     return dict(found)
+
+
+def _is_silent(column: Column, at: int) -> bool:
+    """A node that has reported before, and doesn't for two seconds. One missed report is a late
+    one."""
+    if column[at] is not None or not any(value is not None for value in column[:at]):
+        return False
+    beside = [column[each] for each in (at - 1, at + 1) if 0 <= each < len(column)]
+    return any(value is None for value in beside)
 
 
 def moved(signals: Mapping[str, Column], baseline: tuple[int, int], until: int) -> list[bool]:

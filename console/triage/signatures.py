@@ -38,7 +38,7 @@ NODE_SIGNATURES: Mapping[str, Signature] = {
     "process_pause": Signature(
         must=("silent", "came_back"),
         weights={
-            "silent": 3.0, "came_back": 2.0, "unreachable": 0.5, "cut": 0.5,
+            "silent": 3.0, "came_back": 2.0, "unreachable": 0.5, "cut": 0.5, "loop_late": 0.5,
             "restarted": -4.0, "flush": -1.0, "cpu": -1.0,
         },
     ),
@@ -47,7 +47,7 @@ NODE_SIGNATURES: Mapping[str, Signature] = {
         weights={
             "flush": 4.0, "disk_time": 2.0,
             "silent": -2.0, "restarted": -3.0, "cpu": -1.5, "loop_late": -0.5, "cut": -1.0,
-            "came_back": -1.5,
+            "came_back": -1.5, "tenant": -1.0,
         },
     ),
     "isolated": Signature(
@@ -62,7 +62,7 @@ NODE_SIGNATURES: Mapping[str, Signature] = {
         must=("cpu",),
         weights={
             "cpu": 3.0, "loop_late": 1.0, "run_queue": 0.5, "own_time": 0.5,
-            "silent": -1.0, "restarted": -2.0, "flush": -0.5, "came_back": -1.0,
+            "silent": -1.0, "restarted": -2.0, "flush": -0.5, "came_back": -1.0, "tenant": -1.5,
         },
     ),
     "loop_block": Signature(
@@ -70,15 +70,15 @@ NODE_SIGNATURES: Mapping[str, Signature] = {
         weights={
             "loop_late": 3.0, "own_time": 0.5,
             "cpu": -2.5, "run_queue": -1.0, "silent": -1.5, "restarted": -2.0, "flush": -1.5,
-            "came_back": -1.5,
+            "came_back": -3.0, "tenant": -1.5,
         },
     ),
 }  # fmt: skip
 
 TENANT_SIGNATURE = Signature(
     must=("tenant",),
-    weights={"tenant": 4.0, "any_silent": -2.0, "any_restarted": -2.0, "any_cut": -2.0,
-             "any_flush": -1.5, "any_loop_late": -1.0},
+    weights={"tenant": 4.0, "any_silent": -0.5, "any_restarted": -2.0, "any_cut": -1.5,
+             "any_flush": -0.5},
 )  # fmt: skip
 
 CONFIG_SIGNATURE = Signature(

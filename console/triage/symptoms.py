@@ -229,15 +229,19 @@ def _cpu(evidence: Evidence, node: str) -> Symptom:
     found = contrast(evidence, names.PROCESS_CPU.name, node, cores, 0.5)
     if found is None:
         return UNSEEN
-    strength = min(
-        ramp(found.value - found.usual, 0.2, 0.5), ramp(found.value - found.peers, 0.2, 0.5)
-    )
+    strength = min(_more_cores(found.value, found.usual), _more_cores(found.value, found.peers))
     return Symptom(
         strength=strength,
         line=_contrast_line(
             evidence, names.PROCESS_CPU.name, node, found, "Processor time", "cores", cores
         ),
     )
+
+
+def _more_cores(value: float, base: float) -> float:
+    """Half a core more is much anywhere; where cores are short, several times as much is."""
+    grown = min(ramp(ratio(value, base, 0.02), 1.8, 3.2), ramp(value - base, 0.05, 0.12))
+    return max(ramp(value - base, 0.2, 0.5), grown)
 
 
 def _run_queue(evidence: Evidence, node: str) -> Symptom:
@@ -316,7 +320,8 @@ def _stage_time(node: str, diffs: Sequence[Diff], stages: frozenset[str]) -> Sym
             line = Line(
                 sentence=f"{100 * share:.0f} % of the added time of {kind} is {named} on {node}",
             )
-    return Symptom(strength=ramp(best, 0.15, 0.6), line=line)
+    most_ms = max(diff.added_ms for diff in diffs)
+    return Symptom(strength=ramp(best, 0.15, 0.6) * ramp(most_ms, 3.0, 12.0), line=line)
 
 
 LOOKS: Mapping[str, Callable[[Evidence, str], Symptom]] = {
