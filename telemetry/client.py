@@ -139,6 +139,15 @@ class QueryClient:
         )
 
     def points(
+        self, name: str, *, since_ms: int, until_ms: int, step: int = 5, by: str = ""
+    ) -> Document:
+        """One metric by node, step and attribute: shape, unit, and rows as `many_points` has."""
+        found = self.many_points(
+            [name], since_ms=since_ms, until_ms=until_ms, step=step, by=[by] if by else []
+        )
+        return dict(found.get(name, {"shape": "", "unit": "", "rows": []}))
+
+    def many_points(
         self,
         wanted: Sequence[str],
         *,

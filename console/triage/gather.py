@@ -139,7 +139,7 @@ def _stored(query: QueryClient, began: onset.Onset, requests_only: bool) -> Mapp
 
 
 def curves_now(query: QueryClient, began: onset.Onset) -> Iterable[Curve]:
-    answer = query.points(
+    answer = query.many_points(
         [metric.name for metric in CURVES],
         since_ms=min(began.normal[0], began.now[0]),
         until_ms=began.now[1],

@@ -78,15 +78,14 @@ def _node_series(client: QueryClient, given: Mapping[str, str]) -> list[Curve]:
 
 
 def _points(client: QueryClient, given: Mapping[str, str]) -> list[Curve]:
-    name = _text(given, "name")
     found = client.points(
-        [name],
+        _text(given, "name"),
         since_ms=_whole(given, "since_ms", 0),
         until_ms=_whole(given, "until_ms", 1 << 42),
         step=_whole(given, "step", 5),
-        by=[_text(given, "by")],
+        by=_text(given, "by"),
     )
-    return curves_of(found.get(name, {}))
+    return curves_of(found)
 
 
 def curves_of(answer: Mapping[str, Any]) -> list[Curve]:

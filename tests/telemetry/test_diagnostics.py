@@ -40,7 +40,7 @@ def test_a_metric_is_told_by_node_and_by_an_attribute(shared_process: TelemetryP
     telemetry.stop()
 
     def ask() -> list[list[Any]]:
-        found = shared_process.query.points(
+        found = shared_process.query.many_points(
             [names.FLUSH_DURATION.name, names.UPTIME.name],
             since_ms=since_ms,
             until_ms=since_ms + 60_000,
