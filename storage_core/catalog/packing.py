@@ -10,6 +10,7 @@ Invariant: `take_x(buffer, at)` returns what `pack_x` wrote and the place just a
 from __future__ import annotations
 
 import struct
+from functools import lru_cache
 from typing import List, Tuple
 
 from storage_core.catalog.commands import METADATA_COUNT_MAX, BlobProperties, Metadata
@@ -61,7 +62,9 @@ def text_of(value: bytes, at: int) -> str:
         raise Undecodable("no UTF-8 at byte %d" % at) from error
 
 
+@lru_cache(maxsize=256)
 def pack_properties(properties: BlobProperties) -> bytes:
+    """Kept, since a client's blobs mostly have the same."""
     content_type, encoding, language, md5, cache_control, disposition = properties
     values = (
         content_type.encode("utf-8"),

@@ -187,11 +187,12 @@ def conditions(headers: Headers) -> Conditions:
 
 def metadata(raw: Sequence[tuple[bytes, bytes]]) -> Metadata:
     """x-ms-meta-* in the order and case received."""
+    pairs = [pair for pair in raw if pair[0][:10].lower() == _METADATA_PREFIX]
+    if not pairs:
+        return ()
     found: list[tuple[str, str]] = []
     size = 0
-    for name, value in raw:
-        if name[:10].lower() != _METADATA_PREFIX:
-            continue
+    for name, value in pairs:
         key = name[len(_METADATA_PREFIX) :]
         if not key:
             raise Refusal("EmptyMetadataKey")
@@ -206,15 +207,32 @@ def metadata(raw: Sequence[tuple[bytes, bytes]]) -> Metadata:
     return tuple(found)
 
 
-def _printable(headers: Headers, name: bytes, default: bytes = b"") -> str:
-    value = headers.get(name, default)
-    if not _PRINTABLE.fullmatch(value):
-        raise bad_header(text(name), "", "Only printable ASCII is kept.")
-    return text(value)
+_DESCRIBING = frozenset(
+    (
+        b"cache-control",
+        b"content-encoding",
+        b"content-language",
+        b"content-type",
+        b"x-ms-blob-cache-control",
+        b"x-ms-blob-content-disposition",
+        b"x-ms-blob-content-encoding",
+        b"x-ms-blob-content-language",
+        b"x-ms-blob-content-md5",
+        b"x-ms-blob-content-type",
+    )
+)
 
 
 def blob_properties(headers: Headers, *, body_type: bool) -> BlobProperties:
     """x-ms-blob-content-* and its kin. With `body_type` the body's own headers are the defaults."""
+    given = tuple([item for item in headers.items() if item[0] in _DESCRIBING])
+    return _properties_of(given, body_type)
+
+
+@lru_cache(maxsize=128)
+def _properties_of(given: tuple[tuple[bytes, bytes], ...], body_type: bool) -> BlobProperties:
+    """Kept, since a client describes one blob like the next."""
+    headers = dict(given)
 
     def default(name: bytes, otherwise: bytes = b"") -> bytes:
         return headers.get(name, otherwise) if body_type else otherwise
@@ -228,3 +246,10 @@ def blob_properties(headers: Headers, *, body_type: bool) -> BlobProperties:
         _printable(headers, b"x-ms-blob-cache-control", default(b"cache-control")),
         _printable(headers, b"x-ms-blob-content-disposition"),
     )
+
+
+def _printable(headers: Headers, name: bytes, default: bytes = b"") -> str:
+    value = headers.get(name, default)
+    if not _PRINTABLE.fullmatch(value):
+        raise bad_header(text(name), "", "Only printable ASCII is kept.")
+    return text(value)
