@@ -25,7 +25,6 @@ import uvloop
 from storage_core.admin import AdminServer
 from storage_core.cache.bodies import BodyCache
 from storage_core.catalog.commands import CreateAccount
-from storage_core.catalog.view import CatalogView
 from storage_core.config import (
     BEAT_INTERVAL_MS,
     CANARY_ACCOUNT,
@@ -100,7 +99,7 @@ class Node:
             cache=cache,
             flush_times=flush_times,
         )
-        view = CatalogView(opened.index)
+        view = opened.catalog.view()
         self.store = NodeStore(engine, reader=reader, cache=cache, view=view)
         process = this_process(node)
         engine.peers = self.peers = Peers(

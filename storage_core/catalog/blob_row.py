@@ -213,6 +213,8 @@ class BlobRow:
         length = min(length, self.size - start)
         if start < 0 or length <= 0:
             return ()
+        if self.extent_count == 1:
+            return (Piece(self.extents[0], start, length),)
         if not self.is_paged:
             found, due = extents.pieces(self.tail, start, length)
             assert not due, (start, length, self.size)

@@ -55,6 +55,7 @@ from storage_core.catalog.commands import (
     etag_of,
 )
 from storage_core.catalog.rows import ContainerRow
+from storage_core.catalog.view import CatalogView
 from storage_core.index.port import IndexPort
 from storage_core.log.format import HEADER_BYTES, Extent, LogPoint, Position
 from storage_core.raft.messages import NOOP, Entry
@@ -137,6 +138,10 @@ class Catalog:
     def applied(self) -> Optional[LogPoint]:
         """The end of the last entry applied; None before the first."""
         return self._applied
+
+    def view(self) -> CatalogView:
+        """The rows for readers; whatever is kept decoded here is fresh there, too."""
+        return CatalogView(self._index, self._decoded)
 
     def segments(self) -> Dict[int, int]:
         """Live bytes of each segment that has any."""

@@ -1,15 +1,17 @@
 """The catalog as a reader sees it: rows turned into values, nothing decided, nothing written.
 
 A blob's row is decoded as far as it is asked for: most reads want size, ETag and one or two
-extents, a listing wants no extents at all. What a view returns holds until the next batch is
-applied; take the extents of a large blob before waiting for anything.
+extents, a listing wants no extents at all. Rows that were read lately are kept with what was
+decoded of them, by their bytes: the index says what is true, memory only what it means. What a
+view returns holds until the next batch is applied; take the extents of a large blob before
+waiting for anything.
 
 Read next: `rows`, which lays the values out as bytes; `keys`, which makes the order.
 """
 
 from __future__ import annotations
 
-from typing import Dict, List, NamedTuple, Optional, Tuple
+from typing import Dict, List, Mapping, NamedTuple, Optional, Tuple
 
 from storage_core.catalog import keys, rows
 from storage_core.catalog.rows import AccountRow, BlobRow, ContainerRow
@@ -17,6 +19,9 @@ from storage_core.index.port import IndexPort
 
 # A scan returns whole rows; under a delimiter most of them may be folded into one prefix.
 SCAN_ROWS_MAX = 256
+# Rows of small blobs that are kept decoded, and how large such a row may be: about 2 MiB in all.
+KEPT_ROWS_MAX = 1024
+KEPT_ROW_BYTES_MAX = 512
 
 
 class UncommittedBlock(NamedTuple):
@@ -51,11 +56,16 @@ class CatalogView:
     removes an account. A command that does must come with a view that learns of it.
     """
 
-    __slots__ = ("_accounts", "_index")
+    __slots__ = ("_accounts", "_containers", "_index", "_rows")
 
-    def __init__(self, index: IndexPort) -> None:
+    def __init__(
+        self, index: IndexPort, containers: Optional[Mapping[bytes, ContainerRow]] = None
+    ) -> None:
+        """`containers`: rows by key, kept by who writes the index and forgets what it changes."""
         self._index = index
+        self._containers = {} if containers is None else containers
         self._accounts: Dict[str, AccountRow] = {}
+        self._rows: Dict[bytes, BlobRow] = {}
 
     def account(self, name: str) -> Optional[AccountRow]:
         """The account's keys, or None where there is no such account."""
@@ -90,21 +100,37 @@ class CatalogView:
 
     def blob(self, account: str, container: str, name: str) -> Optional[BlobRow]:
         """The committed blob. None where container or blob is missing, or nothing committed."""
-        get = self._index.get
-        found = get(keys.container(account, container))
-        if found is None:
+        generation = self._generation(account, container)
+        if generation is None:
             return None
-        raw = get(keys.blob(rows.generation_of(found), name.encode("utf-8")))
-        return None if raw is None else BlobRow(raw, get)
+        raw = self._index.get(keys.blob(generation, name.encode("utf-8")))
+        if raw is None:
+            return None
+        row = self._rows.get(raw)
+        if row is None:
+            row = BlobRow(raw, self._index.get)
+            if len(raw) <= KEPT_ROW_BYTES_MAX:
+                if len(self._rows) >= KEPT_ROWS_MAX:
+                    self._rows.clear()
+                self._rows[raw] = row
+        return row
+
+    def _generation(self, account: str, container: str) -> Optional[int]:
+        key = keys.container(account, container)
+        known = self._containers.get(key)
+        if known is not None:
+            return known.generation
+        raw = self._index.get(key)
+        return None if raw is None else rows.generation_of(raw)
 
     def uncommitted_blocks(
         self, account: str, container: str, name: str
     ) -> Optional[List[UncommittedBlock]]:
         """Uncommitted blocks in id order; None where the blob has none. Committed: `row.blocks`."""
-        found = self._index.get(keys.container(account, container))
-        if found is None:
+        generation = self._generation(account, container)
+        if generation is None:
             return None
-        raw = self._index.get(keys.stage(rows.generation_of(found), name.encode("utf-8")))
+        raw = self._index.get(keys.stage(generation, name.encode("utf-8")))
         if raw is None:
             return None
         stage = rows.decode_stage(raw)
@@ -121,12 +147,10 @@ class CatalogView:
     ) -> ListPage:
         """Committed blobs from `marker` (inclusive) on; those past a delimiter as one prefix."""
         assert limit > 0, limit
-        found = self._index.get(keys.container(account, container))
-        if found is None:
+        generation = self._generation(account, container)
+        if generation is None:
             return ListPage((), (), "")
-        return _Listing(self._index, rows.generation_of(found), prefix, delimiter).page(
-            marker, limit
-        )
+        return _Listing(self._index, generation, prefix, delimiter).page(marker, limit)
 
 
 class _Listing:

@@ -63,16 +63,7 @@ def get_blob_properties(x: Exchange) -> None:
 
 def _get_blob_properties(x: Exchange) -> None:
     row = _found(x)
-    x.reply_head(200, replies.blob(row) + _whole_checksums(row), row.size)
-
-
-def _whole_checksums(row: BlobRow) -> str:
-    lines = ""
-    if row.content_md5:
-        lines = "Content-MD5: %s\r\n" % replies.md5_text(row.content_md5)
-    if row.crc64 is not None:
-        lines += "x-ms-content-crc64: %s\r\n" % values.crc64_text(row.crc64)
-    return lines
+    x.reply_head(200, replies.whole_blob(row), row.size)
 
 
 def get_blob_metadata(x: Exchange) -> None:
@@ -97,12 +88,12 @@ def _get_blob(x: Exchange) -> None:
     asked = values.byte_range(x.headers, size)
     part = asked or ByteRange(0, size)
     length = part.stop - part.start
-    lines = replies.blob(row)
     if asked is None:
         status = 200
-        lines += _whole_checksums(row)
+        lines = replies.whole_blob(row)
     else:
         status = 206
+        lines = replies.blob(row)
         lines += "Content-Range: bytes %d-%d/%d\r\n" % (part.start, part.stop - 1, size)
         if row.content_md5:
             lines += "x-ms-blob-content-md5: %s\r\n" % replies.md5_text(row.content_md5)

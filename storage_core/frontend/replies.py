@@ -74,3 +74,14 @@ def blob(row: BlobRow) -> str:
     if row.metadata:
         lines += metadata(row.metadata)
     return lines
+
+
+@lru_cache(maxsize=1024)
+def whole_blob(row: BlobRow) -> str:
+    """The same for all of its bytes, which have checksums."""
+    lines = blob(row)
+    if row.content_md5:
+        lines += "Content-MD5: %s\r\n" % md5_text(row.content_md5)
+    if row.crc64 is not None:
+        lines += "x-ms-content-crc64: %s\r\n" % crc64_text(row.crc64)
+    return lines

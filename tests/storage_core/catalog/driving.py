@@ -42,7 +42,7 @@ class Driver:
 
     @property
     def view(self) -> CatalogView:
-        return CatalogView(self.index)
+        return self.catalog.view()
 
     def append(
         self, command: Command | None, body: bytes = b"", op_id: bytes | None = None

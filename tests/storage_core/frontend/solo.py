@@ -58,7 +58,7 @@ class SoloStore:
     def __init__(self) -> None:
         index = MemoryIndex()
         self.catalog = Catalog(index)
-        self._view = CatalogView(index)
+        self._view = self.catalog.view()
         self.bodies: dict[tuple[int, int], bytes] = {}
         self.commands: list[Command] = []
         self.waiting: list[Waiting] = []

@@ -10,7 +10,6 @@ from time import monotonic_ns
 
 from storage_core.cache.bodies import BodyCache
 from storage_core.catalog.commands import Command, CreateAccount, CreateContainer, Outcome, PutBlob
-from storage_core.catalog.view import CatalogView
 from storage_core.engine import Engine
 from storage_core.io.checksum import crc64
 from storage_core.log.format import Identity
@@ -57,7 +56,7 @@ class Part:
             cache=cache,
             flush_times=RecentTimes(Histogram()),
         )
-        self.view = CatalogView(self.opened.index)
+        self.view = self.opened.catalog.view()
         self.store = NodeStore(self.engine, reader=self.reader, cache=cache, view=self.view)
         self.upkeep = Upkeep(self.engine, self.store, self.opened, self.reader, pace=ALWAYS)
         self.engine.peers = self.peers = Peers(
