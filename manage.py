@@ -14,6 +14,8 @@ import sys
 WITHOUT_DJANGO = {
     "up": "storage_core.fleet.main",
     "status": "storage_core.fleet.status",
+    "rescue": "storage_core.fleet.rescue",
+    "blob": "storage_core.fleet.blob",
     "node": "storage_core.node",
     "telemetry": "telemetry.serve",
     "profiler": "telemetry.profiling.helper",

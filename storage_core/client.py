@@ -9,9 +9,10 @@ Invariant: a NodeStatus is complete, or there is none.
 from __future__ import annotations
 
 import time
-from collections.abc import Mapping
+from collections.abc import Iterator, Mapping
 from concurrent.futures import ThreadPoolExecutor
 from concurrent.futures import wait as wait_for
+from contextlib import contextmanager
 from dataclasses import dataclass
 from typing import Final, cast
 
@@ -103,10 +104,8 @@ class FleetClient:
     def status(self, node: int, timeout_s: float = STATUS_TIMEOUT_S) -> NodeStatus:
         """One node's status. Raises NodeUnreachable."""
         answer = self._port.call(node, "GET", "/status", None, timeout_s)
-        try:
+        with _understood(node):
             status = decode_status(answer)
-        except (KeyError, TypeError, ValueError, AttributeError) as error:
-            raise NodeUnreachable(f"node-{node} answered no status: {error!r}") from error
         if status.node != node:
             raise NodeUnreachable(f"node-{status.node} answers on the port of node-{node}")
         return status
@@ -184,22 +183,25 @@ class FleetClient:
         True if an attempt of it was carried out there before. Raises NodeUnreachable.
         """
         body = {"run": run, "step": step, "attempt": attempt}
-        return bool(self._port.call(node, "POST", "/fence", body, timeout_s)["was_done"])
+        answer = self._port.call(node, "POST", "/fence", body, timeout_s)
+        with _understood(node):
+            return bool(answer["was_done"])
 
     # -- fault switches -------------------------------------------------------------------------
 
     def faults(self, node: int, timeout_s: float = STATUS_TIMEOUT_S) -> tuple[FaultState, ...]:
         """The switches that are on in `node`. Raises NodeUnreachable."""
         answer = self._port.call(node, "GET", "/faults", None, timeout_s)
-        return tuple(
-            FaultState(
-                kind=_text(fault, "kind"),
-                params=_inner(fault, "params"),
-                owner=_text(fault, "owner"),
-                left_ms=_count(fault, "left_ms"),
+        with _understood(node):
+            return tuple(
+                FaultState(
+                    kind=_text(fault, "kind"),
+                    params=_inner(fault, "params"),
+                    owner=_text(fault, "owner"),
+                    left_ms=_count(fault, "left_ms"),
+                )
+                for fault in _rows(answer, "faults")
             )
-            for fault in _rows(answer, "faults")
-        )
 
     def set_fault(
         self,
@@ -231,14 +233,15 @@ class FleetClient:
         """All accounts, as the leader knows them. Raises NodeUnreachable."""
         leader = self._leader(min(STATUS_TIMEOUT_S, timeout_s))
         answer = self._port.call(leader, "GET", "/accounts", None, timeout_s)
-        return tuple(
-            AccountStatus(
-                name=_text(account, "name"),
-                created_ms=_count(account, "created_ms"),
-                ops_per_s=_number(account, "ops_per_s"),
+        with _understood(leader):
+            return tuple(
+                AccountStatus(
+                    name=_text(account, "name"),
+                    created_ms=_count(account, "created_ms"),
+                    ops_per_s=_number(account, "ops_per_s"),
+                )
+                for account in _rows(answer, "accounts")
             )
-            for account in _rows(answer, "accounts")
-        )
 
     def add_account(self, name: str, timeout_s: float = ORDER_TIMEOUT_S) -> str:
         """Make an account; its key in base64, which is shown this once.
@@ -247,7 +250,8 @@ class FleetClient:
         """
         leader = self._leader(min(STATUS_TIMEOUT_S, timeout_s))
         answer = self._port.call(leader, "POST", "/accounts", {"name": name}, timeout_s)
-        return _text(answer, "key")
+        with _understood(leader):
+            return _text(answer, "key")
 
     def throttle(
         self,
@@ -270,8 +274,9 @@ class FleetClient:
     def configuration(self, node: int, timeout_s: float = STATUS_TIMEOUT_S) -> Mapping[str, int]:
         """The runtime settings that `node` goes by now. Raises NodeUnreachable."""
         answer = self._port.call(node, "GET", "/configuration", None, timeout_s)
-        settings = _inner(answer, "settings")
-        return {name: _count(settings, name) for name in settings}
+        with _understood(node):
+            settings = _inner(answer, "settings")
+            return {name: _count(settings, name) for name in settings}
 
     def configure(
         self, node: int, name: str, value: int, timeout_s: float = STATUS_TIMEOUT_S
@@ -289,6 +294,15 @@ class FleetClient:
             raise NodeUnreachable("no node says that it leads")
         # After a partition an old leader may still think it leads; the higher term is right.
         return max(leaders, key=lambda status: status.term).node
+
+
+@contextmanager
+def _understood(node: int) -> Iterator[None]:
+    """What can't be read in an answer makes its node unreachable."""
+    try:
+        yield
+    except (KeyError, TypeError, ValueError, AttributeError) as error:
+        raise NodeUnreachable(f"node-{node} answered nonsense: {error!r}") from error
 
 
 def _order(

@@ -23,6 +23,7 @@ from storage_core.fleet.control import Control
 from storage_core.fleet.front_door import PortTaken
 from storage_core.fleet.home import lock_home, prepare_home
 from storage_core.fleet.parts import ROOT, Part, fleet_parts
+from storage_core.fleet.rescue_page import write_rescue_page
 from storage_core.fleet.supervisor import Supervisor
 from storage_core.fleet.survivors import open_front_door, take_over
 
@@ -81,6 +82,7 @@ async def run_fleet(settings: Settings, parts: Sequence[Part], *, greet: bool) -
     adopted = await take_over(supervisor)
     try:
         open_front_door(supervisor)
+        write_rescue_page(settings)
     except PortTaken as error:
         say(f"can't start: {error}")
         return EXIT_CANNOT_START

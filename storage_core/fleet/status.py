@@ -55,9 +55,10 @@ def describe_node(node: int, status: NodeStatus | NodeUnreachable) -> str:
     """One line about what a node says of itself."""
     if isinstance(status, NodeUnreachable):
         return f"node-{node}      {status}"
+    drained = ", drained" if status.drained else ""
     follows = "" if status.leader is None else f", leader is node-{status.leader}"
     return (
-        f"node-{node}      {status.role} in term {status.term}{follows}; "
+        f"node-{node}      {status.role}{drained} in term {status.term}{follows}; "
         f"committed {status.commit_index}, applied {status.applied_index}, "
         f"{'in' if status.is_in_front_door else 'not in'} the front door"
     )

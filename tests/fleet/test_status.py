@@ -2,6 +2,7 @@
 
 import subprocess
 import sys
+from pathlib import Path
 
 from tests.fleet.conftest import ROOT, TinyFleet
 
@@ -26,6 +27,7 @@ def test_nothing_running_is_said_and_is_not_success(fleet: TinyFleet) -> None:
 
 def test_parts_are_listed_and_silent_nodes_are_not_left_out(fleet: TinyFleet) -> None:
     fleet.up()
+    assert (Path(fleet.environment["HOLDFAST_HOME"]) / "rescue.md").exists()
     fleet.ask("stop", name="later")
 
     done = status(fleet)

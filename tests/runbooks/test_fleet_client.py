@@ -163,3 +163,17 @@ def test_a_transfer_is_asked_of_the_leader_with_the_highest_term(fleet: Fleet) -
 def test_a_transfer_without_a_leader_says_so(fleet: Fleet) -> None:
     with pytest.raises(NodeUnreachable, match="no node says that it leads"):
         FleetClient(fleet.settings).transfer(2)
+
+
+@pytest.mark.parametrize("answer", [b"{}", b'{"faults": [1]}', b'{"settings": {"a": "b"}}'])
+def test_an_order_that_is_answered_with_nonsense_says_so(fleet: Fleet, answer: bytes) -> None:
+    fleet.answers[0] = answer
+    client = FleetClient(fleet.settings)
+
+    for ask in (
+        lambda: client.faults(0),
+        lambda: client.configuration(0),
+        lambda: client.raise_fence(0, 1, "a", 1),
+    ):
+        with pytest.raises(NodeUnreachable, match="node-0 answered nonsense"):
+            ask()

@@ -19,6 +19,7 @@ from tests.simulation.node import SimNode
 from tests.simulation.world import Rng, World
 
 MODES = (NOTHING, SOME, FIRST, ALL)
+DRAIN_STREAM = 1_000
 
 
 class Nemesis:
@@ -32,6 +33,9 @@ class Nemesis:
         self.counts: Dict[str, int] = {}
         self.stopped = False
         self.kinds = self._draw_kinds()
+        # Drawn apart, so that seeds without it are what they were before there was this kind.
+        if Rng(seed, DRAIN_STREAM).chance(0.3):
+            self.kinds.append(self._drain)
         self.pace_us = self.rng.pick((300_000, 600_000, 1_200_000, 2_500_000))
         self._draw_network()
         self._draw_clocks()
@@ -100,6 +104,8 @@ class Nemesis:
                 node.resume()
             elif not node.up and not node.broken:
                 node.start()
+            if node.up:
+                node.core.replica.drain(False, node.now_us())
 
     # -- nodes ----------------------------------------------------------------------------------
 
@@ -246,6 +252,19 @@ class Nemesis:
                     return
                 node.pump()
                 return
+
+    def _drain(self) -> None:
+        """Any of them, even all: then nobody leads until one is undrained."""
+        node = self.rng.pick(self.nodes)
+        if node.up and not node.paused:
+            self._count("drain", node.number)
+            node.core.replica.drain(True, node.now_us())
+            node.pump()
+            self.world.after(self.rng.below(3_000_000), self._undrain, node, node.incarnation)
+
+    def _undrain(self, node: SimNode, incarnation: int) -> None:
+        if node.incarnation == incarnation and node.up:
+            node.core.replica.drain(False, node.now_us())
 
     def _rot(self) -> None:
         """One bit of a record that the durable watermark covers."""
