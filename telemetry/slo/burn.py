@@ -142,7 +142,8 @@ def _condition(
     objective, tier = history.objective, reading.tier
     if tier.long_s <= 3600:
         since_s = onset_s(history, tier.long_s, now_s)
-        counts = history.last(min(900, now_s - since_s + 1), now_s=now_s).counts
+        # The share of now, not the mean since the onset: what grows must be seen to grow.
+        counts = history.last(min(tier.short_s, now_s - since_s + 1), now_s=now_s).counts
         tail = f" for {_length(now_s - since_s + 1)}"
     else:
         since_s = now_s - tier.short_s

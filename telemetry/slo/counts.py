@@ -134,6 +134,8 @@ class History:
         """All seconds before this one are in minutes."""
         self._covered: dict[int, int] = {}  # hour -> minutes that were reported
         self._sums: dict[int, Window] = {}
+        self._tails: list[tuple[int, int, int, int]] = []
+        self._tails_end_s: int | None = None
 
     @property
     def last_s(self) -> int | None:
@@ -155,6 +157,7 @@ class History:
             return
         last_s = self.last_s
         self.seconds[t_s] = counts
+        self._tails_end_s = None
         if before is None and last_s is not None and t_s < last_s:
             self.seconds = dict(sorted(self.seconds.items()))
 
@@ -172,6 +175,8 @@ class History:
     def close(self, now_s: int) -> list[Minute]:
         """Minutes that ended and have settled since the last call."""
         until = (now_s - MINUTE_SETTLED_S) // 60
+        if until * 60 <= self.closed_until_s:
+            return []
         open_minutes = sorted({t_s // 60 for t_s in self.seconds if t_s >= self.closed_until_s})
         closed = []
         for minute in open_minutes:
@@ -180,24 +185,33 @@ class History:
                 counts = total(self.seconds[t_s] for t_s in inside if t_s in self.seconds)
                 self._keep(minute, counts)
                 closed.append(Minute(self.objective.name, minute, counts))
-        if closed:
-            self._sums.clear()
-        self.closed_until_s = max(self.closed_until_s, until * 60)
+        self.closed_until_s = until * 60
+        self._sums.clear()
         self._forget(now_s)
         return closed
 
     def last(self, length_s: int, *, now_s: int) -> Window:
         """The sum over the last seconds; `length_s` is at most SECONDS_KEPT."""
         assert length_s <= SECONDS_KEPT, length_s
-        seconds = self.seconds
-        requests = bad = drill_bad = covered_s = 0
-        for t_s in range(now_s - length_s + 1, now_s + 1):
-            counts = seconds.get(t_s)
-            if counts is not None:
-                covered_s += 1
-                requests += counts.requests
-                bad += counts.bad
-                drill_bad += counts.drill_bad
+        if self._tails_end_s != now_s:
+            self._tails, self._tails_end_s = [(0, 0, 0, 0)], now_s
+        tails, seconds = self._tails, self.seconds
+        # One walk back in time serves every window: each asks for a longer tail or a known one.
+        while len(tails) <= length_s:
+            counts = seconds.get(now_s + 1 - len(tails))
+            requests, bad, drill_bad, covered_s = tails[-1]
+            if counts is None:
+                tails.append(tails[-1])
+            else:
+                tails.append(
+                    (
+                        requests + counts.requests,
+                        bad + counts.bad,
+                        drill_bad + counts.drill_bad,
+                        covered_s + 1,
+                    )
+                )
+        requests, bad, drill_bad, covered_s = tails[length_s]
         return Window(Counts(requests, bad, drill_bad), covered_s)
 
     def window(self, length_s: int, *, now_s: int) -> Window:
@@ -228,6 +242,7 @@ class History:
 
     def _forget(self, now_s: int) -> None:
         """Seconds that are old go; minutes that are old become part of their hour."""
+        self._tails_end_s = None
         for t_s in [t_s for t_s in self.seconds if t_s <= now_s - SECONDS_KEPT]:
             del self.seconds[t_s]
         for minute in [m for m in self.minutes if m < now_s // 60 - MINUTES_KEPT]:
