@@ -73,6 +73,8 @@ class Recorder:
             self.do_newest()
             if time.monotonic() < again_s and not self._stopped.is_set():
                 continue
+            # A connection that broke, or whose file was replaced, is opened afresh.
+            close_old_connections()
             if self.drain():
                 wait_s = RETRY_FIRST_S
             elif self._stopped.is_set():
@@ -101,7 +103,6 @@ class Recorder:
 
     def _try(self, job: Job) -> bool:
         try:
-            close_old_connections()
             job()
         except Exception as error:  # The edge: a job that fails is tried again, whatever it was.
             reason = f"{type(error).__name__}: {error}"
