@@ -119,6 +119,8 @@ RULES: Mapping[str, Rule] = {
     "cause-newer": page(GET=VIEWER),
     "question": page(GET=VIEWER),
     "accuracy": page(GET=VIEWER),
+    # Objectives
+    "slos": page(GET=VIEWER),
     # Settings
     "settings": page(GET=VIEWER),
     "settings-people": page(GET=VIEWER, POST=ADMIN),
@@ -132,6 +134,7 @@ RULES: Mapping[str, Rule] = {
     "api-drills": api(GET=(VIEWER, Scope.READ), POST=(RESPONDER, Scope.RUNS_WRITE)),
     "api-drill": api(GET=(VIEWER, Scope.READ)),
     "api-drill-stop": api(POST=(RESPONDER, Scope.RUNS_WRITE)),
+    "api-slos": api(GET=(VIEWER, Scope.READ)),
     "api-status": api(GET=(VIEWER, Scope.READ)),
     "api-profiles": api(GET=(VIEWER, Scope.READ), POST=(RESPONDER, Scope.RUNS_WRITE)),
 }

@@ -18,6 +18,7 @@ RAIL = (
     ("profiles", "Profiles", "profiles"),
     ("cluster", "Cluster", "cluster"),
     ("runs", "Runs", "runs"),
+    ("slos", "SLOs", "slos"),
 )
 RAIL_BELOW = (
     ("accuracy", "Accuracy", "accuracy"),

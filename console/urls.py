@@ -13,6 +13,7 @@ from console.now import views as now
 from console.profiles import views as profiles
 from console.runs import views as runs
 from console.settings_page import search, settings_page
+from console.slos import views as slos
 from console.traces import views as traces
 from console.triage import views as triage
 
@@ -44,6 +45,7 @@ urlpatterns = [
     path("drills/<int:drill_id>", drills.drill, name="drill"),
     path("drills/<int:drill_id>/stop", drills.stop, name="drill-stop"),
     path("drills/<int:drill_id>/<slug:form>", drills.download, name="drill-download"),
+    path("slos", slos.slos, name="slos"),
     path("settings", settings_page, name="settings"),
     path("settings/people", settings_tabs.people_page, name="settings-people"),
     path("settings/on-call", settings_tabs.on_call_page, name="settings-on-call"),

@@ -21,6 +21,7 @@ from console.live.observatory import Picture
 from console.live.sources import observatory
 from console.now import page as now_page
 from console.runs import page as runs_page
+from console.slos import page as slos_page
 
 SERIES_MAX_AGE_MS = 2500
 RETRY_AFTER_S = 15
@@ -35,6 +36,7 @@ PAGES: dict[str, tuple[str, Callable[[Picture], dict[str, Any]]]] = {
     "now": ("live/now.html", now_page.live_context),
     "cluster": ("live/cluster.html", cluster_page.live_context),
     "runs": ("live/runs.html", runs_page.live_context),
+    "slos": ("live/slos.html", slos_page.live_context),
     "badge": ("live/badge_partial.html", badge_context),
 }
 

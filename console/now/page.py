@@ -13,6 +13,7 @@ from console.live.facts import Series
 from console.live.observatory import Picture
 from console.live.reading import Reading, Sight
 from console.now.health import health_of
+from console.slos.page import alert_verdict, budget_context
 from console.verdict import State
 from runbooks.queries import RunRow, active_runs
 from storage_core.client import NodeStatus
@@ -166,8 +167,10 @@ def part_rows(picture: Picture) -> Sequence[PartRow]:
 def live_context(picture: Picture) -> dict[str, Any]:
     """All that changes on the page while it is open."""
     runs: Sequence[RunRow] = active_runs(RUNS_SHOWN + 1)
-    return {
-        "verdict": health_of(picture, slow_write_ms=settings.HOLDFAST.slow_write_ms),
+    budgets = budget_context()
+    health = health_of(picture, slow_write_ms=settings.HOLDFAST.slow_write_ms)
+    return budgets | {
+        "verdict": alert_verdict(budgets["slo"], health),
         "badge": badge_of(picture),
         "nodes": node_rows(picture),
         "nodes_blind": all(part.sight is Sight.BLIND for part in picture.nodes),

@@ -34,6 +34,7 @@ ICONS = {
     "cluster": '<circle cx="10" cy="4.5" r="2"/><circle cx="4.5" cy="14" r="2"/>'
     '<circle cx="15.5" cy="14" r="2"/><path d="M9 6.5 5.5 12M11 6.5l3.5 5.5M6.5 14h7"/>',
     "runs": '<path d="M5 4v12l11-6Z"/>',
+    "slos": '<path d="M3 16h14M3 12h14" /><path d="M3 8h9M3 4h5"/><circle cx="15" cy="6" r="2"/>',
     "accuracy": '<circle cx="10" cy="10" r="6.5"/><circle cx="10" cy="10" r="2.5"/>'
     '<path d="M10 1v3M10 16v3M1 10h3M16 10h3"/>',
     "settings": '<path d="M3 6h8M15 6h2M3 14h2M9 14h8"/><circle cx="13" cy="6" r="2"/>'

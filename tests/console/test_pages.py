@@ -14,7 +14,7 @@ from tests.console.twins import EVERYTHING, FleetTwin, QueryTwin
 
 pytestmark = pytest.mark.django_db
 
-PAGES = ("/", "/cluster", "/traces", "/profiles", "/runs", "/settings")
+PAGES = ("/", "/cluster", "/traces", "/profiles", "/runs", "/slos", "/settings")
 BLIND = {
     "/": "Can&#x27;t see the fleet: telemetry and nodes don&#x27;t answer",
     "/cluster": "No node answers",
