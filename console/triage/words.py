@@ -166,7 +166,8 @@ def against(candidate: Candidate) -> tuple[str, ...]:
 def why_not(first: Candidate, rivals: Sequence[Candidate]) -> tuple[str, ...]:
     """The best rival of each other kind, and the strongest thing against it."""
     told, kinds = [], {first.kind}
-    for rival in rivals:
+    # Of rivals that fit as badly, the one on the same node is what a reader would think of.
+    for rival in sorted(rivals, key=lambda each: (-each.score, each.entity != first.entity)):
         if rival.kind in kinds:
             continue
         kinds.add(rival.kind)
