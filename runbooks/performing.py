@@ -176,9 +176,9 @@ class _Planned:
         return any(answers)
 
     def _look(self, outcome: Mapping[str, object] | None = None) -> Surroundings:
-        """All that is known, with the fleet seen afresh, and this step's own outcome on top."""
+        """All that is known, with the fleet seen afresh; this step's own outcome hides nothing."""
         return Surroundings(
-            {**self._known, **(outcome or {})}, lambda: facts.look(self._run.target)
+            {**(outcome or {}), **self._known}, lambda: facts.look(self._run.target)
         )
 
 

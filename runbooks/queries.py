@@ -14,8 +14,8 @@ from pathlib import Path
 from django.db.models import Prefetch, QuerySet
 
 from runbooks import heartbeat, limits
-from runbooks.engine.plan import JsonObject
-from runbooks.engine.states import ACTIVE_STATES, RETRYABLE_STATES, RunState
+from runbooks.engine.plan import JsonObject, StepKind
+from runbooks.engine.states import ACTIVE_STATES, RETRYABLE_STATES, Mode, RunState
 from runbooks.errors import NoSuchRun
 from runbooks.kinds import KINDS
 from runbooks.models import Run, Step, Transition
@@ -37,6 +37,12 @@ class RunRow:
     outcome: JsonObject
     trace_id: str
     cancel_by: str
+    mode: str
+    content_hash: str
+    plan_hash: str
+    policy: str
+    ending: str
+    undo_state: str
     created_at: datetime
     started_at: datetime | None
     finished_at: datetime | None
@@ -52,7 +58,11 @@ class RunRow:
 
     @property
     def can_retry(self) -> bool:
-        return self.state in RETRYABLE_STATES
+        return self.state in RETRYABLE_STATES and not self.ending
+
+    @property
+    def is_dry(self) -> bool:
+        return self.mode == Mode.DRY.value
 
     @property
     def took_s(self) -> float | None:
@@ -67,9 +77,11 @@ class AttemptRow:
     """`lease_until` matters while the state is "running"."""
 
     number: int
+    purpose: str
     state: str
     worker: str
     reason: str
+    sent: JsonObject
     started_at: datetime
     finished_at: datetime | None
     lease_until: datetime
@@ -77,15 +89,36 @@ class AttemptRow:
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class StepRow:
+    """`spec` is what a runbook says of the step, `call` what was approved to be sent; both are
+    empty for a built-in kind.
+    """
+
     position: int
     name: str
+    title: str
     kind: str
     state: str
     reason: str
     outcome: JsonObject
+    spec: JsonObject
+    call: JsonObject
+    is_undo: bool
     attempt_limit: int
     timeout_s: int
+    deadline: datetime | None
+    expires_at: datetime | None
     attempts: tuple[AttemptRow, ...]
+
+    @property
+    def changes(self) -> bool:
+        return self.kind in (StepKind.IDEMPOTENT, StepKind.GUARDED)
+
+    @property
+    def took_s(self) -> float | None:
+        """From the first attempt's start to the last one's end."""
+        if not self.attempts or self.attempts[-1].finished_at is None:
+            return None
+        return (self.attempts[-1].finished_at - self.attempts[0].started_at).total_seconds()
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -177,6 +210,12 @@ def _row(run: Run) -> RunRow:
         outcome=run.outcome,
         trace_id=parts[1] if len(parts) == 4 else "",
         cancel_by=run.cancel_by,
+        mode=run.mode,
+        content_hash=run.content_hash,
+        plan_hash=run.plan_hash,
+        policy=run.policy,
+        ending=run.ending,
+        undo_state=run.undo_state,
         created_at=run.created_at,
         started_at=run.started_at,
         finished_at=run.finished_at,
@@ -188,18 +227,26 @@ def _step_row(step: Step) -> StepRow:
     return StepRow(
         position=step.position,
         name=step.name,
+        title=str(step.spec.get("title") or step.name.capitalize()),
         kind=step.kind,
         state=step.state,
         reason=step.reason,
         outcome=step.outcome,
+        spec=step.spec,
+        call=step.approved_call,
+        is_undo=step.is_undo,
         attempt_limit=step.attempt_limit,
         timeout_s=step.timeout_s,
+        deadline=step.deadline,
+        expires_at=step.expires_at,
         attempts=tuple(
             AttemptRow(
                 number=attempt.number,
+                purpose=attempt.purpose,
                 state=attempt.state,
                 worker=attempt.worker,
                 reason=attempt.reason,
+                sent=attempt.sent,
                 started_at=attempt.started_at,
                 finished_at=attempt.finished_at,
                 lease_until=attempt.lease_until,

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from opentelemetry import propagate
 
+from runbooks.engine.states import Mode
 from runbooks.errors import AlreadyActive, BadParameter, WrongState
 from runbooks.models import Run
 
@@ -25,9 +26,10 @@ def wrong_state(run_id: int, *, asked: str) -> WrongState:
 
 def already_active(kind: str, target: str, lock: str) -> AlreadyActive:
     """The refusal that names the run in the way: of the same kind there, or holding the lock."""
-    others = Run.objects.filter(kind=kind, target=target)
+    real = Run.objects.filter(mode=Mode.REAL.value)
+    others = real.filter(kind=kind, target=target)
     if lock:
-        others |= Run.objects.filter(lock=lock)
+        others |= real.filter(lock=lock)
     other = others.order_by("finished_at", "-id").first()
     active = others.filter(finished_at=None).order_by("-id").first() or other
     assert active is not None, "a run in the way is why we came here"

@@ -48,6 +48,8 @@ class VersionRow:
 
 
 _shelf: list[Shelf] = []
+# What each file was found to hold when it last changed; an edit reads one file, not all.
+_found: dict[tuple[str, int, int], Runbook | BadRunbook] = {}
 
 
 def all() -> tuple[Runbook, ...]:
@@ -110,20 +112,14 @@ def _look() -> Shelf:
     return _shelf[0]
 
 
-def _files() -> list[tuple[Path, bool]]:
-    own = own_folder()
+def _stamp() -> Stamp:
+    """Every file there is, ours first, with what tells one state of it from another."""
     try:
-        own_files = sorted(own.glob("*.yaml"))[:OWN_FILES_MAX]
+        own_files = sorted(own_folder().glob("*.yaml"))[:OWN_FILES_MAX]
     except OSError:
         own_files = []
-    return [(path, False) for path in sorted(SHIPPED.glob("*.yaml"))] + [
-        (path, True) for path in own_files
-    ]
-
-
-def _stamp() -> Stamp:
     found = []
-    for path, _ in _files():
+    for path in [*sorted(SHIPPED.glob("*.yaml")), *own_files]:
         try:
             facts = path.stat()
         except OSError:
@@ -135,21 +131,32 @@ def _stamp() -> Stamp:
 def _read_all(stamp: Stamp) -> Shelf:
     in_force: dict[str, Runbook] = {}
     wrong: list[Problem] = []
-    for path, is_own in _files():
-        name = f"runbooks/{path.name}" if is_own else f"runbooks/library/{path.name}"
-        try:
-            runbook = read(path.read_bytes(), file=name, is_own=is_own)
-        except OSError as error:
-            wrong.append(Problem(file=name, line=1, field="", expected=str(error)))
+    for gone in set(_found) - set(stamp):
+        del _found[gone]
+    for facts in stamp:
+        path = Path(facts[0])
+        is_own = path.parent != SHIPPED
+        if facts not in _found:
+            _found[facts] = _read(path, is_own)
+        found = _found[facts]
+        if isinstance(found, Runbook):
+            in_force[found.name] = found
             continue
-        except BadRunbook as error:
-            wrong += error.problems
-            before = _last_sound(path.stem) if is_own else None
-            if before is not None:
-                in_force[before.name] = before
-            continue
-        in_force[runbook.name] = runbook
+        wrong += found.problems
+        before = _last_sound(path.stem) if is_own else None
+        if before is not None:
+            in_force[before.name] = before
     return Shelf(stamp, tuple(in_force[name] for name in sorted(in_force)), tuple(wrong))
+
+
+def _read(path: Path, is_own: bool) -> Runbook | BadRunbook:
+    name = f"runbooks/{path.name}" if is_own else f"runbooks/library/{path.name}"
+    try:
+        return read(path.read_bytes(), file=name, is_own=is_own)
+    except OSError as error:
+        return BadRunbook([Problem(file=name, line=1, field="", expected=str(error))])
+    except BadRunbook as error:
+        return error
 
 
 def _last_sound(name: str) -> Runbook | None:

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from runbooks.steps import config, evidence, node, raft, slo, tenant, waiting
+from runbooks.steps import config, evidence, node, raft, slo, spot_check, tenant, waiting
 from runbooks.steps.registry import StepAction
 
 STEP_ACTIONS: dict[str, StepAction] = {
@@ -21,6 +21,7 @@ STEP_ACTIONS: dict[str, StepAction] = {
         evidence.STAGE_SHARE,
         waiting.UNTIL,
         slo.WAIT,
+        spot_check.CHECK,
         waiting.NOTE,
     )
 }
