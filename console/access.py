@@ -113,6 +113,17 @@ RULES: Mapping[str, Rule] = {
     "drill": page(GET=VIEWER),
     "drill-download": page(GET=VIEWER),
     "drill-stop": page(POST=RESPONDER),
+    "run-approve": page(POST=RESPONDER),  # And the role that the runbook's approval asks for.
+    "run-approve-part": page(GET=VIEWER),
+    "run-decline": page(POST=RESPONDER),
+    "run-settle": page(POST=RESPONDER),
+    "run-undo": page(POST=RESPONDER),
+    "runbooks": page(GET=VIEWER),
+    "runbook": page(GET=VIEWER),
+    "runbook-start": page(POST=RESPONDER),
+    "policy-allow": page(POST=ADMIN),
+    "policy-forbid": page(POST=ADMIN),
+    "policy-hold": page(POST=RESPONDER),
     # Triage
     "triage": page(GET=VIEWER),
     "cause": page(GET=VIEWER),

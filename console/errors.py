@@ -13,6 +13,7 @@ API_PATH = "/api/"
 BACK = {
     "drills": "All drills",
     "runs": "All runs",
+    "runbooks": "All runbooks",
     "traces": "All traces",
     "profiles": "All profiles",
     "now": "Now",

@@ -11,6 +11,7 @@ from console.drills import views as drills
 from console.live import views as live
 from console.now import views as now
 from console.profiles import views as profiles
+from console.runs import runbook_views as runbooks
 from console.runs import views as runs
 from console.settings_page import search, settings_page
 from console.slos import views as slos
@@ -34,6 +35,17 @@ urlpatterns = [
     path("profiles/<str:profile_id>/stacks", profiles.stacks, name="profile-stacks"),
     path("runs", runs.runs, name="runs"),
     path("runs/<int:run_id>", runs.run, name="run"),
+    path("runs/<int:run_id>/approve", runs.approve, name="run-approve"),
+    path("runs/<int:run_id>/approve-part", runs.approve_part, name="run-approve-part"),
+    path("runs/<int:run_id>/decline", runs.decline, name="run-decline"),
+    path("runs/<int:run_id>/settle", runs.settle, name="run-settle"),
+    path("runs/<int:run_id>/undo", runs.undo, name="run-undo"),
+    path("runbooks", runbooks.runbooks, name="runbooks"),
+    path("runbooks/<slug:name>", runbooks.runbook, name="runbook"),
+    path("runbooks/<slug:name>/start", runbooks.start, name="runbook-start"),
+    path("policies/allow", runbooks.allow, name="policy-allow"),
+    path("policies/forbid", runbooks.forbid, name="policy-forbid"),
+    path("policies/<int:start_id>/hold", runbooks.hold, name="policy-hold"),
     path("runs/<int:run_id>/retry", runs.retry, name="run-retry"),
     path("runs/<int:run_id>/cancel", runs.cancel, name="run-cancel"),
     path("incidents/<int:incident_id>/triage", triage.triage, name="triage"),

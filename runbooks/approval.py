@@ -14,7 +14,7 @@ from __future__ import annotations
 
 import hashlib
 import json
-from collections.abc import Mapping
+from collections.abc import Iterable, Mapping
 from dataclasses import dataclass
 
 from django.db import transaction
@@ -23,7 +23,7 @@ from runbooks import bell, facts, journal, performing, turns
 from runbooks.engine import expression, plan
 from runbooks.engine.expression import BadExpression, CannotTell
 from runbooks.engine.machine import Ask
-from runbooks.engine.plan import ApprovalRule, JsonObject, Policy, StepKind
+from runbooks.engine.plan import ApprovalRule, JsonObject, PlannedStep, Policy, StepKind
 from runbooks.engine.states import Mode, RunSnapshot
 from runbooks.facts import Surroundings
 from runbooks.models import Run, RunPolicy, Step
@@ -81,6 +81,12 @@ def propose(run: Run, steps: list[Step], position: int) -> Proposal:
     )
 
 
+def propose_again(run_id: int, position: int) -> Proposal:
+    """As `propose`, for a page that looks every two seconds. Two queries."""
+    run = Run.objects.get(pk=run_id)
+    return propose(run, list(run.steps.defer("payload")), position)
+
+
 def steps_behind(steps: list[Step], position: int) -> list[Step]:
     """What an approval speaks for: the steps up to the next approval."""
     behind = []
@@ -129,19 +135,26 @@ def _passes(run: Run, step: Step) -> tuple[str, JsonObject] | None:
     return None
 
 
+def conditions_of(
+    steps: Iterable[PlannedStep], target: str, fleet: JsonObject
+) -> tuple[Condition, ...]:
+    """The before-checks of a runbook that nobody started yet, as they stand."""
+    around = {"target": target, "fleet": fleet}
+    return tuple(_condition(step.name, step.precheck, around) for step in steps if step.precheck)
+
+
 def _conditions(behind: list[Step], around: Mapping[str, object]) -> tuple[Condition, ...]:
-    found = []
-    for step in behind:
-        text = str(step.spec.get("precheck", ""))
-        if not text:
-            continue
-        holds: bool | None
-        try:
-            holds, told = expression.is_true(text, around), ""
-        except (CannotTell, BadExpression) as error:
-            holds, told = None, str(error)
-        found.append(Condition(step=step.name, text=text, holds=holds, told=told))
-    return tuple(found)
+    texts = [(step.name, str(step.spec.get("precheck", ""))) for step in behind]
+    return tuple(_condition(name, text, around) for name, text in texts if text)
+
+
+def _condition(name: str, text: str, around: Mapping[str, object]) -> Condition:
+    holds: bool | None
+    try:
+        holds, told = expression.is_true(text, around), ""
+    except (CannotTell, BadExpression) as error:
+        holds, told = None, str(error)
+    return Condition(step=name, text=text, holds=holds, told=told)
 
 
 def _hash(run: Run, behind: list[Step], calls: Mapping[str, JsonObject]) -> str:

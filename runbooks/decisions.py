@@ -118,6 +118,11 @@ def undo(run_id: int, *, actor: str) -> Run:
     return Run.objects.get(pk=run_id)
 
 
+def may_undo(run_id: int) -> bool:
+    """As `can_undo`, for a page. Three queries."""
+    return can_undo(snapshots.load(run_id))
+
+
 def can_undo(snapshot: RunSnapshot) -> bool:
     """Whether a finished run did anything that was not taken back yet."""
     ended = snapshot.state in (RunState.DONE, RunState.FAILED)

@@ -76,6 +76,16 @@ class ApprovalRefused(RunError):
     status = 403
 
 
+class WrongPolicy(RunError):
+    """A start by policy that can't be held or made any more; the sentence says why."""
+
+    status = 409
+
+    def __init__(self, start_id: int, reason: str) -> None:
+        super().__init__(f"start {start_id} by policy: {reason}")
+        self.start_id = start_id
+
+
 class KeyReused(RunError):
     """The idempotency key belongs to a run that was asked for with other words."""
 

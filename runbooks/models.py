@@ -243,6 +243,7 @@ class PolicyStart(models.Model):
     policy = models.ForeignKey(RunPolicy, on_delete=models.CASCADE, related_name="starts")
     subject = models.CharField(max_length=limits.SUBJECT_CHARS_MAX)
     entity = models.CharField(max_length=limits.TARGET_CHARS_MAX)
+    params = models.JSONField(default=dict)
     due_at = models.DateTimeField()
     held_by = models.CharField(max_length=limits.ACTOR_CHARS_MAX, blank=True, default="")
     run = models.ForeignKey(Run, on_delete=models.SET_NULL, null=True)

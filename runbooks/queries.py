@@ -13,7 +13,7 @@ from pathlib import Path
 
 from django.db.models import Prefetch, QuerySet
 
-from runbooks import heartbeat, limits
+from runbooks import heartbeat, library, limits
 from runbooks.engine.plan import JsonObject, StepKind
 from runbooks.engine.states import ACTIVE_STATES, RETRYABLE_STATES, Mode, RunState
 from runbooks.errors import NoSuchRun
@@ -153,6 +153,20 @@ def recent_runs(
     return _rows(runs, limit)
 
 
+def shown_runs(show: str, limit: int) -> list[RunRow]:
+    """The newest runs of one filter of the list. Dry runs are in none but their own. One query."""
+    real = Run.objects.filter(mode=Mode.REAL.value)
+    rows = {
+        "active": real.filter(state__in=[s.value for s in ACTIVE_STATES]),
+        "waiting": real.filter(state__in=[RunState.WAITING.value, RunState.UNKNOWN.value]),
+        "runbooks": real.exclude(content_hash=""),
+        "profiles": real.filter(kind="capture-profile"),
+        "drills": real.filter(kind="drill"),
+        "dry": Run.objects.filter(mode=Mode.DRY.value),
+    }.get(show, real)
+    return _rows(rows, limit)
+
+
 def active_runs(limit: int = 50) -> list[RunRow]:
     """Runs that are queued or running, newest first. One query."""
     return _rows(Run.objects.filter(state__in=[s.value for s in ACTIVE_STATES]), limit)
@@ -194,13 +208,20 @@ def _rows(runs: QuerySet[Run], limit: int) -> list[RunRow]:
     return [_row(run) for run in runs.order_by("-id")[:count]]
 
 
+def title_of(kind: str) -> str:
+    """How a kind or a runbook is called on pages; its name where this release has neither."""
+    built_in = KINDS.get(kind)
+    if built_in is not None:
+        return built_in.title
+    return next((book.title for book in library.all() if book.name == kind), kind)
+
+
 def _row(run: Run) -> RunRow:
-    kind = KINDS.get(run.kind)
     parts = run.traceparent.split("-")
     return RunRow(
         id=run.pk,
         kind=run.kind,
-        title=kind.title if kind is not None else run.kind,
+        title=title_of(run.kind),
         target=run.target,
         params=run.params,
         subject=run.subject,
