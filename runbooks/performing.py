@@ -137,7 +137,7 @@ class _Planned:
         name = self._step.name
         try:
             was_done = self._fence_off(context)
-        except StoreError as error:
+        except (StoreError, ValueError) as error:  # Silent, or the call named no node.
             return _not_yet(
                 context, f"{name} may have happened; its fence can't be raised: {error}"
             )

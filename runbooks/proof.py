@@ -1,8 +1,8 @@
 """What past runs prove of a runbook: "12 of 12, median 21 s, undo proven", or nothing.
 
-Every real run of the name counts, in a drill or in an incident, whoever started it. A dry run proves
-nothing, and neither does a run that somebody cancelled or declined: it says nothing of the runbook.
-How many runs were of the very text in force is told apart, since a step may have changed.
+Every real run of the name counts, in a drill or in an incident, whoever started it. A dry run
+proves nothing, and neither does a run that somebody cancelled or declined. How many runs were of
+the very text in force is told apart, since a step may have changed.
 """
 
 from __future__ import annotations

@@ -1,4 +1,4 @@
-"""Runs: the list, one run, and what a person may do to it. The audit row comes before the effect."""
+"""Runs: the list, one run, and what a person may do to it. Each deed is audited before it."""
 
 from collections.abc import Callable
 from typing import Any
