@@ -164,6 +164,13 @@ WATCHER_DUTIES = [
     "console.triage.duties.ACCURACY",
     "runbooks.drills.watching.PAUSES",
     "runbooks.drills.watching.DRILLS",
+    "console.drills.hooks.RESPONSES",
+]
+
+# Further conditions for a drill (dotted paths of functions, see `runbooks.drills.guards`).
+DRILL_GUARDS = [
+    "console.drills.hooks.no_real_incident",
+    "console.drills.hooks.budget_left",
 ]
 
 BROKER_SOCKET = HOME / "run" / "valkey.sock"

@@ -10,7 +10,10 @@ import pytest
 from django.conf import settings
 from django.test import Client
 
+from console.drills import hooks
+from console.incidents.models import Incident
 from runbooks import actions as runs
+from runbooks.clock import from_ms
 from runbooks.drills import history, journal, mark
 from runbooks.drills.folder import DrillFolder, EventWriter
 from runbooks.drills.mark import DrillMark
@@ -25,14 +28,15 @@ OPERATIONS = [
     read(42, 40, 2_500_000, 2_502_000, at=40),
 ]
 OUT = {"path": "node-1", "was_out": True, "ms": 74.0}
-NUMBERS = {
+CONSISTENCY: dict[str, object] = {
+    "verdict": "linearizable", "operations": 43, "unknown": 1, "seconds": 0.1,
+    "sentence": "", "counterexample": [], "culprit": None,
+}  # fmt: skip
+NUMBERS: dict[str, object] = {
     "rto": {"core": OUT, "door": OUT, "sdk": OUT, "reads": OUT, "target_ms": 3000, "paths": [OUT]},
     "rpo": {"acknowledged": 40, "missing": 0, "read_back": 40},
-    "consistency": {
-        "verdict": "linearizable", "operations": 43, "unknown": 1, "seconds": 0.1,
-        "sentence": "", "counterexample": [], "culprit": None,
-    },
-}  # fmt: skip
+    "consistency": CONSISTENCY,
+}
 
 
 @pytest.fixture
@@ -107,7 +111,7 @@ def test_a_report_says_the_verdict_first(client: Client, drill: Drill) -> None:
 
 
 def test_a_counterexample_stands_above_the_strip(client: Client, drill: Drill) -> None:
-    violated = NUMBERS["consistency"] | {
+    violated = CONSISTENCY | {
         "verdict": "violated",
         "sentence": "Client 3 read version 7 after version 9 was acknowledged",
         "culprit": 2,
@@ -161,3 +165,43 @@ def test_a_report_can_be_taken_away_in_three_forms(client: Client, drill: Drill)
 def test_a_drill_that_is_not_there_is_said_to_be_not_there(client: Client, db: None) -> None:
     assert client.get("/drills/999").status_code == 404
     assert client.post("/drills/999/stop").status_code == 404
+
+
+def make_incident(**fields: object) -> Incident:
+    at = from_ms(1_002_000)
+    return Incident.objects.create(
+        **({"key": "k", "state": "open", "severity": "page", "headline": "h", "scope": "s",
+            "onset_at": at, "opened_at": at} | fields)
+    )  # fmt: skip
+
+
+def test_a_real_open_page_forbids_a_drill_and_a_drills_own_does_not(db: None) -> None:
+    make_incident(drill_run=4)
+    assert hooks.no_real_incident(0).passed
+
+    make_incident(key="real")
+    assert not hooks.no_real_incident(0).passed
+
+
+@pytest.mark.parametrize(("kind", "triage"), [("node_down", "hit"), ("fsync_stall", "miss")])
+def test_a_drill_is_judged_by_what_its_incident_named(drill: Drill, kind: str, triage: str) -> None:
+    conclude(drill, "passed")
+    make_incident(drill_run=drill.pk, cause_entity="node-0", cause_kind=kind)
+
+    hooks.note_responses(1_200_000)
+
+    drill.refresh_from_db()
+    assert (drill.triage, drill.was_judged) == (triage, True)
+    assert drill.response["detected_ms"] == 1_002_000
+
+
+def test_a_drill_that_moved_no_objective_is_not_judged(drill: Drill) -> None:
+    conclude(drill, "passed")
+
+    hooks.note_responses(1_012_000)
+    drill.refresh_from_db()
+    assert drill.was_judged is None
+
+    hooks.note_responses(1_200_000)
+    judged = Drill.objects.get(pk=drill.pk)
+    assert (judged.was_judged, judged.triage) == (False, "")

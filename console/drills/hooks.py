@@ -1,0 +1,87 @@
+"""What drills and the rest of the console tell each other.
+
+Two guards: no drill beside a real incident, and none that spends a budget that is nearly gone. And
+afterwards, one duty: when the console noticed a drill's fault and what it said of the cause, noted
+beside the right answer. That comparison is made here, after the fact, so that whoever diagnoses
+never needs to see a drill.
+"""
+
+from __future__ import annotations
+
+from datetime import datetime, timedelta
+
+from django.db import close_old_connections
+
+from console.incidents.models import Incident
+from console.incidents.queries import OPEN
+from console.slos.queries import budgets
+from runbooks.clock import from_ms, to_ms
+from runbooks.drills import journal, limits
+from runbooks.drills.errors import GuardResult
+from runbooks.drills.models import Drill
+from runbooks.watch import Duty
+
+LOOK_BACK = timedelta(minutes=15)
+SETTLED = timedelta(seconds=60)
+"""An alert may fire this long after the fault is gone; only then "no objective moved" is true."""
+
+
+def no_real_incident(_now_ms: int) -> GuardResult:
+    """No page is open that a drill did not make."""
+    real = Incident.objects.filter(state__in=OPEN, severity="page", drill_run=None).first()
+    text = "no real incident is open" if real is None else f"INC-{real.pk} is open: {real.headline}"
+    return GuardResult(name="no-real-incident", passed=real is None, text=text)
+
+
+def budget_left(_now_ms: int) -> GuardResult:
+    """Every budget that was measured for long enough can bear a drill."""
+    counted = [budget for budget in budgets() if budget.counts]
+    if not counted:
+        return GuardResult(name="budget-left", passed=True, text="measured too short to count yet")
+    worst = min(counted, key=lambda budget: budget.left_percent)
+    passed = worst.left_percent >= limits.BUDGET_LEFT_PERCENT_MIN
+    text = f"{worst.name}: {worst.left_percent:.0f} % left"
+    return GuardResult(name="budget-left", passed=passed, text=text)
+
+
+def note_responses(now_ms: int) -> str:
+    """For drills of late: what the console made of them."""
+    now = from_ms(now_ms)
+    drills = Drill.objects.filter(faulted_at__gte=now - LOOK_BACK, finished_at__isnull=False)
+    noted = 0
+    for drill in drills.exclude(was_judged=False).filter(triage=""):
+        incident = Incident.objects.filter(drill_run=drill.pk).order_by("pk").first()
+        over = drill.finished_at is not None and now - drill.finished_at > SETTLED
+        if incident is None:
+            if over:
+                journal.note_response(drill.pk, {}, was_judged=False)
+                noted += 1
+            continue
+        response = {
+            "incident": incident.pk,
+            "detected_ms": _ms(incident.opened_at),
+            "named_ms": _ms(incident.named_at),
+            "mitigated_ms": _ms(incident.mitigated_at or incident.fixed_at),
+        }
+        if response != drill.response:
+            journal.note_response(drill.pk, response, was_judged=True)
+        if over:
+            right = (drill.truth_entity, drill.truth_kind)
+            said = (incident.cause_entity, incident.cause_kind)
+            text = ", ".join(said) if incident.cause_kind else "unknown"
+            journal.note_triage(drill.pk, is_hit=said == right, said=text)
+            noted += 1
+    return f"{noted} drills judged" if noted else ""
+
+
+def _ms(moment: datetime | None) -> int | None:
+    return None if moment is None else to_ms(moment)
+
+
+def _look(now_ms: int) -> str:
+    # A connection that broke, or whose file was replaced, is dropped here and opened afresh.
+    close_old_connections()
+    return note_responses(now_ms)
+
+
+RESPONSES = Duty(name="drill responses", every_s=5.0, work=_look)
