@@ -69,9 +69,12 @@ def many(names: tuple[str, ...], hashes: dict[str, str]) -> dict[str, Proof]:
         .values_list("kind", "state", "undo_state", "content_hash", "started_at", "finished_at")
     )
     found: dict[str, list[_Past]] = {name: [] for name in names}
-    for kind, *past in rows[: RUNS_LOOKED_AT_MAX * len(names)]:
+    for kind, state, undo_state, text_hash, started_at, finished_at in rows[
+        : RUNS_LOOKED_AT_MAX * len(names)
+    ]:
+        assert finished_at is not None, "a run that ended has a time"
         if len(found[kind]) < RUNS_LOOKED_AT_MAX:
-            found[kind].append(_Past(*past))
+            found[kind].append(_Past(state, undo_state, text_hash, started_at, finished_at))
     return {name: _proof(past, hashes.get(name, "")) for name, past in found.items()}
 
 

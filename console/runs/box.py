@@ -122,7 +122,7 @@ def _changes(detail: RunDetail, proposal: Proposal) -> Sequence[str]:
 
 
 def _check(condition: Condition) -> Check:
-    told = condition.told or {True: "holds", False: "does not hold"}.get(condition.holds, "")
+    told = condition.told or ("holds" if condition.holds else "does not hold")
     return Check(shape=SHAPES[condition.holds], text=condition.text, told=told)
 
 

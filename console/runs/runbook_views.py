@@ -94,7 +94,8 @@ def hold(request: HttpRequest, start_id: int) -> HttpResponse:
         policies.hold(start_id, actor=actor)
     except RunError as error:
         return refused(request, str(error), status=error.status, back="runs")
-    return redirect(request.POST.get("back") if _is_path(request.POST.get("back")) else "runs")
+    back = request.POST.get("back", "")
+    return redirect(back if _is_path(back) else "runs")
 
 
 def typed(runbook: Runbook, asked: Mapping[str, str]) -> dict[str, object]:
@@ -118,8 +119,8 @@ def _typed(kind: str, text: str, name: str) -> object:
     return text in ("yes", "on", "true") if kind == "flag" else text
 
 
-def _is_path(text: str | None) -> bool:
-    return bool(text) and str(text).startswith("/") and not str(text).startswith("//")
+def _is_path(text: str) -> bool:
+    return text.startswith("/") and not text.startswith(("//", "/\\"))
 
 
 def _page(

@@ -10,6 +10,7 @@ from django.views.decorators.http import require_POST, require_safe
 
 from console.accounts.roles import Role
 from console.audit.actions import record
+from console.audit.chain import Detail
 from console.errors import refused
 from console.gate import caller_of
 from console.live.sources import observatory
@@ -98,7 +99,7 @@ def approve(request: HttpRequest, run_id: int) -> HttpResponse:
         return refused(
             request, f"{needed.capitalize()} role needed to approve", status=403, back="runs"
         )
-    detail_of_audit = {"plan": plan_hash[:64], "reason": reason[:200]}
+    detail_of_audit: Detail = {"plan": plan_hash[:64], "reason": reason[:200]}
     alone = request.POST.get("alone") == "1"
     return _deed(
         request,
@@ -150,7 +151,7 @@ def _deed(
     run_id: int,
     name: str,
     do: Callable[[str], Run],
-    detail: dict[str, str | int | float | bool | None] | None = None,
+    detail: Detail | None = None,
 ) -> HttpResponse:
     actor = request.user.get_username()
     record(actor=actor, action=name, target=f"run {run_id}", detail=detail)

@@ -87,6 +87,7 @@ def _load(text: str, file: str) -> tuple[yaml.Node, Any]:
     try:
         root = loader.get_single_node()
         _plain(root, file, 0)
+        assert root is not None, "an empty file is no mapping"
         return root, loader.construct_document(root)
     finally:
         loader.dispose()

@@ -5,11 +5,13 @@ from collections.abc import Iterator
 import pytest
 from django.test import TestCase
 
-from runbooks import actions, clock, journal, queries, tasks
+from runbooks import actions, clock, driver, journal, queries, tasks
+from runbooks.engine.machine import Perform
 from runbooks.engine.states import RunState
 from runbooks.errors import AlreadyActive, WrongState
 from runbooks.events import RunEvent
 from runbooks.models import Attempt, Run
+from runbooks.steps.table import STEP_ACTIONS
 from tests.runbooks.runbook_files import HEAD
 from tests.runbooks.worlds import DIES, World, go, go_and_die, start, world_of
 
@@ -65,7 +67,7 @@ def test_a_run_reads_changes_under_its_fence_and_says_so(world: World) -> None:
 def test_one_task_goes_through_all_steps_and_each_is_claimed_and_recorded(world: World) -> None:
     run = start(LOOK + ONCE + AGAIN + NOTE)
 
-    assert not tasks.driver.advance(run.pk, worker="host:1")
+    assert not driver.advance(run.pk, worker="host:1")
 
     detail = queries.run_detail(run.pk)
     assert [(len(s.attempts), s.attempts[0].state) for s in detail.steps] == [(1, "done")] * 4
@@ -127,8 +129,9 @@ def test_a_node_that_says_it_was_done_is_believed(world: World) -> None:
 
 def test_a_worker_that_dies_before_it_sends_leaves_nothing_to_be_found_out(world: World) -> None:
     run = start(ONCE)
-    snapshot, effect = tasks.driver.settle(run.pk, now_ms=clock.now_ms())
-    journal.claim(snapshot, effect, worker="host:1", now_ms=clock.now_ms())  # type: ignore[arg-type]
+    snapshot, effect = driver.settle(run.pk, now_ms=clock.now_ms())
+    assert isinstance(effect, Perform)
+    journal.claim(snapshot, effect, worker="host:1", now_ms=clock.now_ms())
 
     lose(run)
     run = go(run, worker="host:2")
@@ -308,7 +311,7 @@ def test_listeners_are_told_after_the_commit_and_a_bad_one_hurts_nobody(
 
 def test_a_run_whose_action_is_gone_says_so(world: World, monkeypatch: pytest.MonkeyPatch) -> None:
     run = start(AGAIN)
-    monkeypatch.delitem(tasks.driver.performing.STEP_ACTIONS, "throw.again")
+    monkeypatch.delitem(STEP_ACTIONS, "throw.again")
 
     run = go(run)
 
