@@ -88,6 +88,7 @@ RULES: Mapping[str, Rule] = {
     # Open to strangers
     "sign-in": public("GET", "POST"),
     "healthz": public("GET"),
+    "acknowledge": public("GET", "POST"),
     # What every page has
     "sign-out": page(POST=VIEWER),
     "search": page(GET=VIEWER),
@@ -103,6 +104,19 @@ RULES: Mapping[str, Rule] = {
     "profiles": page(GET=VIEWER, POST=RESPONDER),
     "profile": page(GET=VIEWER),
     "profile-stacks": page(GET=VIEWER),
+    # Incidents and paging
+    "incidents": page(GET=VIEWER),
+    "incident": page(GET=VIEWER),
+    "incident-by-key": page(GET=VIEWER),
+    "incident-act": page(POST=RESPONDER),
+    "incident-silence": page(POST=LEAD),
+    "incident-here": page(POST=VIEWER),
+    "incident-postmortem": page(GET=VIEWER),
+    "hand-over": page(GET=VIEWER),
+    "silence-end": page(POST=LEAD),
+    "paging": page(GET=VIEWER),
+    "paging-test": page(POST=RESPONDER),
+    "webhook": page(GET=VIEWER),
     # Runs
     "runs": page(GET=VIEWER),
     "run": page(GET=VIEWER),

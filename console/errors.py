@@ -12,6 +12,7 @@ API_PATH = "/api/"
 
 BACK = {
     "drills": "All drills",
+    "incidents": "All incidents",
     "runs": "All runs",
     "runbooks": "All runbooks",
     "traces": "All traces",

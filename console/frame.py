@@ -1,12 +1,13 @@
 """What every page carries: the rail, the phone's bar, the fleet's name, the live badge."""
 
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from typing import Any
 
 from django.conf import settings
 from django.http import HttpRequest
 from django.urls import reverse
 
+from console.incidents import queries
 from runbooks.drills import mark
 
 FLEET_NAME = "demo fleet"
@@ -14,6 +15,7 @@ FLEET_NAME = "demo fleet"
 # (url name, word, first part of the path)
 RAIL = (
     ("now", "Now", ""),
+    ("incidents", "Incidents", "incidents"),
     ("traces", "Traces", "traces"),
     ("profiles", "Profiles", "profiles"),
     ("cluster", "Cluster", "cluster"),
@@ -24,7 +26,7 @@ RAIL_BELOW = (
     ("accuracy", "Accuracy", "accuracy"),
     ("settings", "Settings", "settings"),
 )
-BAR = ("now", "cluster", "runs")
+BAR = ("now", "incidents", "runs")
 
 
 @dataclass(frozen=True, slots=True)
@@ -33,6 +35,8 @@ class Place:
     name: str
     url: str
     here: bool
+    count: int = 0
+    counted: str = ""  # what the count counts, for who hears it
 
 
 def frame(request: HttpRequest) -> dict[str, Any]:
@@ -42,6 +46,12 @@ def frame(request: HttpRequest) -> dict[str, Any]:
         return [Place(name, word, reverse(name), path == first) for name, word, path in rows]
 
     rail = places(RAIL)
+    if request.user.is_authenticated:
+        open_count = queries.open_count()
+        rail = [
+            replace(place, count=open_count, counted="open") if place.icon == "incidents" else place
+            for place in rail
+        ]
     return {
         "rail": rail,
         "rail_below": places(RAIL_BELOW),

@@ -14,6 +14,7 @@ from console.settings_tabs import frame
 from console.verdict import Verdict
 
 TRACE = re.compile(r"[0-9a-f]{16,32}")
+INCIDENT = re.compile(r"inc[ -]?([0-9]{1,9})")
 RUN = re.compile(r"(?:run[ -]?)?([0-9]{1,9})")
 NODE = re.compile(r"node-[0-9]")
 QUERY_LENGTH_MAX = 100
@@ -39,6 +40,8 @@ def search(request: HttpRequest) -> HttpResponse:
     lower = text.lower()
     if NODE.fullmatch(lower):
         return redirect(reverse("cluster") + f"#{lower}")
+    if incident := INCIDENT.fullmatch(lower):
+        return redirect("incident", int(incident[1]))
     if run := RUN.fullmatch(lower):
         return redirect("run", int(run[1]))
     if TRACE.fullmatch(lower):
@@ -47,5 +50,6 @@ def search(request: HttpRequest) -> HttpResponse:
         request,
         f"Nothing is called “{text}”" if text else "Nothing was asked for",
         status=404,
-        context="Searched are trace ids (16 to 32 digits), runs (88), nodes (node-1).",
+        context="Searched are trace ids (16 to 32 digits), incidents (INC-42), runs (88), "
+        "nodes (node-1).",
     )

@@ -8,7 +8,9 @@ from console.accounts import views as accounts
 from console.api.page import api_page
 from console.cluster import views as cluster
 from console.drills import views as drills
+from console.incidents import views as incidents
 from console.live import views as live
+from console.notify import views as notify
 from console.now import views as now
 from console.profiles import views as profiles
 from console.runs import runbook_views as runbooks
@@ -48,6 +50,23 @@ urlpatterns = [
     path("policies/<int:start_id>/hold", runbooks.hold, name="policy-hold"),
     path("runs/<int:run_id>/retry", runs.retry, name="run-retry"),
     path("runs/<int:run_id>/cancel", runs.cancel, name="run-cancel"),
+    path("incidents", incidents.incidents, name="incidents"),
+    path("incidents/by-key/<str:key>", incidents.by_key, name="incident-by-key"),
+    path("incidents/<int:incident_id>", incidents.incident, name="incident"),
+    path("incidents/<int:incident_id>/do/<str:deed>", incidents.act, name="incident-act"),
+    path("incidents/<int:incident_id>/silence", incidents.silence, name="incident-silence"),
+    path("incidents/<int:incident_id>/here", incidents.here, name="incident-here"),
+    path(
+        "incidents/<int:incident_id>/postmortem.md",
+        incidents.postmortem_md,
+        name="incident-postmortem",
+    ),
+    path("hand-over", incidents.hand_over, name="hand-over"),
+    path("silences/<int:silence_id>/end", incidents.end_silence, name="silence-end"),
+    path("acknowledge/<str:token>", notify.acknowledge, name="acknowledge"),
+    path("paging", notify.page, name="paging"),
+    path("paging/test", notify.test, name="paging-test"),
+    path("paging/webhooks/<int:webhook_id>", notify.webhook, name="webhook"),
     path("incidents/<int:incident_id>/triage", triage.triage, name="triage"),
     path("incidents/<int:incident_id>/cause", triage.cause, name="cause"),
     path("incidents/<int:incident_id>/cause/newer", triage.cause_newer, name="cause-newer"),

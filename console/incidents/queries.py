@@ -8,6 +8,7 @@ from datetime import datetime
 from typing import Any
 
 from django.db.models import Q, QuerySet
+from django.utils import timezone
 
 from console.incidents import limits
 from console.incidents.errors import NoSuchIncident
@@ -81,6 +82,12 @@ class IncidentRow:
     @property
     def can_resolve(self) -> bool:
         return self.can(Deed.RESOLVE)
+
+    @property
+    def lasted_s(self) -> float:
+        """From onset to the end, or so far."""
+        end = self.resolved_at or self.recovered_at or timezone.now()
+        return max(0.0, (end - self.onset_at).total_seconds())
 
     @property
     def detected_s(self) -> float:

@@ -1,6 +1,8 @@
 """The stream every open page listens to, and the whole series for its charts."""
 
+import re
 from collections.abc import Callable
+from functools import partial
 from typing import Any
 
 from django.http import (
@@ -15,6 +17,8 @@ from django.views.decorators.cache import never_cache
 from django.views.decorators.http import require_safe
 
 from console.cluster import page as cluster_page
+from console.incidents import page as incidents_page
+from console.incidents.errors import NoSuchIncident
 from console.live.badge import badge_of
 from console.live.broadcast import broadcast_of, series_json
 from console.live.observatory import Picture
@@ -41,17 +45,40 @@ PAGES: dict[str, tuple[str, Callable[[Picture], dict[str, Any]]]] = {
 }
 
 
+INCIDENT = re.compile(r"incident-([0-9]{1,9})")
+
+
+def shown_on(page: str) -> tuple[str, Callable[[Picture], dict[str, Any]]] | None:
+    """What is rendered for this page; None if there is no such page."""
+    if incident := INCIDENT.fullmatch(page):
+        return "live/incident.html", partial(incident_context, int(incident[1]))
+    return PAGES.get(page)
+
+
+def incident_context(incident_id: int, picture: Picture) -> dict[str, Any]:
+    """An incident that isn't there has a live badge and nothing else."""
+    try:
+        return incidents_page.live_context(incident_id, picture)
+    except NoSuchIncident:
+        return badge_context(picture)
+
+
 @never_cache
 async def events(request: HttpRequest, page: str) -> HttpResponseBase:
-    if page not in PAGES:
+    found = shown_on(page)
+    if found is None:
         return HttpResponse(status=404)
     if request.method == "HEAD":
         return HttpResponse(content_type="text/event-stream")
-    template, context = PAGES[page]
+    template, context = found
     broadcast = broadcast_of(observatory)
     if broadcast.is_full:
         return HttpResponse(status=503, headers={"Retry-After": str(RETRY_AFTER_S)})
-    stream = broadcast.events(page, lambda picture: render_to_string(template, context(picture)))
+
+    def render(picture: Picture) -> str:
+        return render_to_string(template, context(picture) | {"is_live": True})
+
+    stream = broadcast.events(page, render)
     return StreamingHttpResponse(
         stream, content_type="text/event-stream", headers={"X-Accel-Buffering": "no"}
     )

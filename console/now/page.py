@@ -8,10 +8,12 @@ from typing import Any
 from django.conf import settings
 
 from console.figures import span
+from console.incidents.page import shape_of, word_of
 from console.live.badge import badge_of
 from console.live.facts import Series
 from console.live.observatory import Picture
 from console.live.reading import Reading, Sight
+from console.now import duty
 from console.now.health import health_of
 from console.slos.page import alert_verdict, budget_context
 from console.verdict import State
@@ -40,60 +42,6 @@ class PartRow:
     name: str
     state: State
     word: str
-
-
-@dataclass(frozen=True, slots=True, kw_only=True)
-class Chart:
-    """A plot of the series port. `good` says what good looks like."""
-
-    key: str
-    title: str
-    good: str
-    unit: str
-    lines: Sequence[tuple[str, str, str]]  # (series, label, style)
-    objective: float | None = None
-
-    @property
-    def line_text(self) -> str:
-        return ";".join(",".join(line) for line in self.lines)
-
-
-def charts() -> Sequence[Chart]:
-    fleet = settings.HOLDFAST
-    p99, p50 = ("p99", "strong"), ("p50", "muted")
-    return (
-        Chart(
-            key="requests",
-            title="Requests",
-            good="steady",
-            unit="/s",
-            lines=[("requests_per_s", "all", "strong")],
-        ),
-        Chart(
-            key="failed",
-            title="Failed",
-            good="0 is good, above 1 pages",
-            unit="%",
-            lines=[("failed_percent", "failed", "strong")],
-            objective=1,
-        ),
-        Chart(
-            key="write",
-            title="Write latency",
-            good=f"p99 under {fleet.slow_write_ms} ms",
-            unit="ms",
-            lines=[("write_p99_ms", *p99), ("write_p50_ms", *p50)],
-            objective=fleet.slow_write_ms,
-        ),
-        Chart(
-            key="read",
-            title="Read latency",
-            good=f"p99 under {fleet.slow_read_ms} ms",
-            unit="ms",
-            lines=[("read_p99_ms", *p99), ("read_p50_ms", *p50)],
-            objective=fleet.slow_read_ms,
-        ),
-    )
 
 
 def demo_paused_file() -> Path:
@@ -166,11 +114,19 @@ def part_rows(picture: Picture) -> Sequence[PartRow]:
 
 def live_context(picture: Picture) -> dict[str, Any]:
     """All that changes on the page while it is open."""
+    standing = duty.standing()
     runs: Sequence[RunRow] = active_runs(RUNS_SHOWN + 1)
     budgets = budget_context()
     health = health_of(picture, slow_write_ms=settings.HOLDFAST.slow_write_ms)
     return budgets | {
         "verdict": alert_verdict(budgets["slo"], health),
+    return {
+        "verdict": duty.verdict_with(
+            standing, health_of(picture, slow_write_ms=settings.HOLDFAST.slow_write_ms)
+        ),
+        "incidents": [(row, shape_of(row), word_of(row)) for row in standing.incidents],
+        "incidents_more": standing.open_count - len(standing.incidents),
+        "last_incident": standing.last_incident,
         "badge": badge_of(picture),
         "nodes": node_rows(picture),
         "nodes_blind": all(part.sight is Sight.BLIND for part in picture.nodes),

@@ -8,7 +8,8 @@ from django.views.decorators.http import require_POST, require_safe
 
 from console.audit.actions import record
 from console.live.sources import observatory
-from console.now.page import charts, demo_paused_file, live_context
+from console.now.charts import charts
+from console.now.page import demo_paused_file, live_context
 from console.release import VERSION, commit
 
 PAGE_MAX_AGE_MS = 2500

@@ -29,6 +29,7 @@ SHAPES = {
 }
 ICONS = {
     "now": '<path d="M3 11a7 7 0 1 1 14 0"/><path d="m10 11 3-4"/><path d="M3 15h14"/>',
+    "incidents": '<path d="M10 3 17.5 16.5h-15Z"/><path d="M10 8v4M10 14v.5"/>',
     "traces": '<path d="M3 5h9M6 10h11M9 15h5"/>',
     "profiles": '<path d="M3 16h14M4 12h11M6 8h6M8 4h2"/>',
     "cluster": '<circle cx="10" cy="4.5" r="2"/><circle cx="4.5" cy="14" r="2"/>'

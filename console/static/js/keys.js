@@ -4,6 +4,7 @@ import { toggleZone } from "./times.js";
 
 const OFF = "holdfast-keys-off";
 const PAGES = { n: "/", t: "/traces", p: "/profiles", c: "/cluster", r: "/runs", s: "/slos" };
+const PAGES = { n: "/", i: "/incidents", t: "/traces", p: "/profiles", c: "/cluster", r: "/runs" };
 const CHORD_MS = 1500;
 
 function move(root, by) {
@@ -12,6 +13,17 @@ function move(root, by) {
   const at = links.indexOf(root.activeElement);
   const next = at < 0 ? (by > 0 ? 0 : links.length - 1) : at + by;
   links[Math.min(links.length - 1, Math.max(0, next))].focus();
+}
+
+/* A key printed in a button presses it; in a list, only that of the row under the focus. */
+function press(root, key) {
+  const row = root.activeElement?.closest("li, tr");
+  const found = row?.querySelector(`[data-row-key="${key}"]`)
+    ?? root.querySelector(`main [data-key="${key}"]`);
+  if (!found) return false;
+  if (found.matches("textarea, input")) found.focus();
+  else found.click();
+  return true;
 }
 
 function leave(root) {
@@ -51,6 +63,8 @@ export function mount(root) {
     } else if (deeds[event.key]) {
       event.preventDefault();
       deeds[event.key]();
+    } else if (/^[a-z]$/.test(event.key) && press(root, event.key)) {
+      event.preventDefault();
     }
   });
 }
