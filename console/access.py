@@ -160,6 +160,11 @@ RULES: Mapping[str, Rule] = {
     "api-drill": api(GET=(VIEWER, Scope.READ)),
     "api-drill-stop": api(POST=(RESPONDER, Scope.RUNS_WRITE)),
     "api-slos": api(GET=(VIEWER, Scope.READ)),
+    "api-alerts": api(POST=(RESPONDER, Scope.ALERTS_WRITE)),
+    "api-changes": api(GET=(VIEWER, Scope.READ), POST=(RESPONDER, Scope.CHANGES_WRITE)),
+    "api-incidents": api(GET=(VIEWER, Scope.READ)),
+    "api-incident": api(GET=(VIEWER, Scope.READ), POST=(RESPONDER, Scope.INCIDENTS_WRITE)),
+    "api-paging": api(GET=(VIEWER, Scope.READ), POST=(RESPONDER, Scope.INCIDENTS_WRITE)),
     "api-status": api(GET=(VIEWER, Scope.READ)),
     "api-profiles": api(GET=(VIEWER, Scope.READ), POST=(RESPONDER, Scope.RUNS_WRITE)),
 }

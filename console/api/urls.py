@@ -2,11 +2,11 @@
 
 from django.urls import URLPattern, path
 
-from console.api import drills, openapi, profiles, slos, status
+from console.api import alerts, changes, drills, incidents, openapi, paging, profiles, slos, status
 from console.api.registry import Operation, operations
 from console.api.serve import view_of
 
-NOUNS = (drills, openapi, profiles, slos, status)
+NOUNS = (alerts, changes, drills, incidents, openapi, paging, profiles, slos, status)
 
 
 def patterns() -> list[URLPattern]:

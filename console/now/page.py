@@ -119,11 +119,7 @@ def live_context(picture: Picture) -> dict[str, Any]:
     budgets = budget_context()
     health = health_of(picture, slow_write_ms=settings.HOLDFAST.slow_write_ms)
     return budgets | {
-        "verdict": alert_verdict(budgets["slo"], health),
-    return {
-        "verdict": duty.verdict_with(
-            standing, health_of(picture, slow_write_ms=settings.HOLDFAST.slow_write_ms)
-        ),
+        "verdict": duty.verdict_with(standing, alert_verdict(budgets["slo"], health)),
         "incidents": [(row, shape_of(row), word_of(row)) for row in standing.incidents],
         "incidents_more": standing.open_count - len(standing.incidents),
         "last_incident": standing.last_incident,

@@ -27,6 +27,7 @@ EXAMPLES: Mapping[str, Mapping[str, object]] = {
     "runbook-start": {"name": "hung-node"},
     "policy-hold": {"start_id": 1},
     "incident": {"incident_id": 1},
+    "api-incident": {"incident_id": 1},
     "incident-by-key": {"key": "a"},
     "incident-act": {"incident_id": 1, "deed": "acknowledge"},
     "incident-silence": {"incident_id": 1},

@@ -3,8 +3,9 @@ import { togglePause } from "./live.js";
 import { toggleZone } from "./times.js";
 
 const OFF = "holdfast-keys-off";
-const PAGES = { n: "/", t: "/traces", p: "/profiles", c: "/cluster", r: "/runs", s: "/slos" };
-const PAGES = { n: "/", i: "/incidents", t: "/traces", p: "/profiles", c: "/cluster", r: "/runs" };
+const PAGES = {
+  n: "/", i: "/incidents", t: "/traces", p: "/profiles", c: "/cluster", r: "/runs", s: "/slos",
+};
 const CHORD_MS = 1500;
 
 function move(root, by) {
