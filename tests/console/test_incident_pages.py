@@ -118,7 +118,7 @@ def test_pressing_the_buttons_moves_the_incident_and_writes_the_audit(client: Cl
 
     row = queries.get(number)
     assert (row.state, row.owner, row.lead, row.severity) == ("resolved", "ada", "bob", "ticket")
-    assert "resolve incident" in text_of(client, "/settings")
+    assert "resolve incident" in text_of(client, "/settings/audit")
 
 
 def test_who_comes_second_reads_who_was_first(client: Client) -> None:
