@@ -1,11 +1,14 @@
 """What one operation costs, counted on real processes: bench/budget.toml says what it may.
 
 Flushes and system calls are counts, so a busy machine changes nothing about them. CPU time is
-taken from /proc as the least of a few runs, since neighbours only ever add to it.
+taken from /proc as the least of a few short rounds, since neighbours only ever add to it; how much
+of the machine they took is taken as well, because beside many of them it is a measure of them.
 """
 
 from __future__ import annotations
 
+import os
+import resource
 import threading
 import tomllib
 from typing import NamedTuple
@@ -21,7 +24,7 @@ CONTAINER = "budget"
 COUNT = 300
 BODY = bytes(range(256)) * 16
 IDLE_S = 2.0
-RUNS = 3
+ROUNDS = 6
 
 Budget = dict[str, dict[str, float]]
 
@@ -35,6 +38,13 @@ class Stretch(NamedTuple):
     @property
     def length_s(self) -> float:
         return self.ended_s - self.began_s
+
+
+class Round(NamedTuple):
+    """CPU microseconds an operation on the leader; what others took of the machine, up to 1."""
+
+    cpu_us: float
+    others_share: float
 
 
 @pytest.fixture(scope="module")
@@ -127,13 +137,37 @@ def test_a_request_costs_its_leader_little_cpu_time(cluster: Cluster, budget: Bu
     puts = [signed.put_blob(CONTAINER, f"c{number}", BODY) for number in range(2000)]
     gets = [signed.get_blob(CONTAINER, f"c{number}") for number in range(1, 500)]
 
+    limits = budget["cpu_us_on_leader"]
     for what, requests in (("put", puts), ("get", gets)):
-        each_us = min(_cpu_us(cluster, leader, requests) for _ in range(RUNS))
-        assert each_us <= budget["cpu_us_on_leader"][f"per_{what}"], what
+        rounds = [_round(cluster, leader, requests) for _ in range(ROUNDS)]
+        quiet = [each for each in rounds if each.others_share <= limits["crowded_share"]]
+        factor = 1.0 if quiet else limits["crowded_factor"]
+        least_us = min(each.cpu_us for each in quiet or rounds)
+        assert least_us <= limits[f"per_{what}"] * factor, (what, rounds)
 
 
-def _cpu_us(cluster: Cluster, node: int, requests: list[bytes]) -> float:
-    before_s = cluster.cpu_seconds(node)
-    load = wrk.run(cluster.settings.own_port(node), requests, connections=16, seconds=2)
+def _round(cluster: Cluster, node: int, requests: list[bytes]) -> Round:
+    machine_s, ours_s, node_s = _machine_cpu_s(), _ours_cpu_s(cluster), cluster.cpu_seconds(node)
+    began_s = wall_s()
+    load = wrk.run(cluster.settings.own_port(node), requests, connections=16, seconds=1)
     assert load.error_count == 0
-    return (cluster.cpu_seconds(node) - before_s) * 1e6 / load.request_count
+    node_s = cluster.cpu_seconds(node) - node_s
+    others_s = _machine_cpu_s() - machine_s - (_ours_cpu_s(cluster) - ours_s)
+    capacity_s = (wall_s() - began_s) * (os.cpu_count() or 1)
+    return Round(node_s * 1e6 / load.request_count, others_s / capacity_s)
+
+
+def _machine_cpu_s() -> float:
+    """What all processes used so far, and what the host kept for itself."""
+    with open("/proc/stat", encoding="ascii") as file:
+        user, nice, system, _, _, irq, softirq, steal = map(int, file.readline().split()[1:9])
+    return (user + nice + system + irq + softirq + steal) / os.sysconf("SC_CLK_TCK")
+
+
+def _ours_cpu_s(cluster: Cluster) -> float:
+    """The nodes, the clients that have ended, and this process."""
+    used_s = sum(cluster.cpu_seconds(node) for node in range(NODE_COUNT))
+    for who in (resource.RUSAGE_CHILDREN, resource.RUSAGE_SELF):
+        usage = resource.getrusage(who)
+        used_s += usage.ru_utime + usage.ru_stime
+    return used_s
