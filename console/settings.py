@@ -155,6 +155,8 @@ if not PUBLIC_HTTPS:
 # fn(transitions: Sequence[telemetry.slo.alerts.Transition], now_ms: int) -> None. A sink returns at
 # once; what may take long or needs the database goes to a thread of its own.
 ALERT_SINKS = ["console.incidents.intake.receive"]
+# Told of each change of a run, after its commit.
+RUN_LISTENERS = ["console.incidents.runs.heard"]
 # What the watcher does beside looking after runs (dotted paths of `runbooks.watch.Duty`).
 WATCHER_DUTIES = [
     "console.alerts.watch.DUTY",

@@ -20,6 +20,7 @@ from console.incidents.queries import Filter, IncidentRow
 from console.live.badge import badge_of
 from console.live.observatory import Picture
 from console.now.charts import charts
+from console.runs.next_step import suggest
 from console.triage.queries import top
 from console.verdict import State as Shape
 from console.verdict import Verdict, plural
@@ -171,6 +172,9 @@ def page_context(incident_id: int, picture: Picture, *, reader: str) -> dict[str
     row: IncidentRow = page["incident"]
     return page | {
         "cause": top(incident_id),
+        "next_step": suggest(f"incident:{row.id}", kind=row.cause_kind, entity=row.cause_entity)
+        if row.is_open and row.cause_kind
+        else None,
         "charts": [chart for chart in charts() if chart.key in STRIPS],
         "chips": [{"name": name, "kinds": " ".join(kinds)} for name, kinds in KINDS.items()],
         "others": Incident.objects.filter(state__in=queries.OPEN)

@@ -1,0 +1,40 @@
+"""Runs on an incident's timeline, and among what changed: called after each change is on disk."""
+
+from __future__ import annotations
+
+import contextlib
+
+from console.changes.actions import record_change
+from console.incidents import actions
+from console.incidents.errors import NoSuchIncident
+from runbooks.events import RunEvent
+
+SUBJECT = "incident:"
+TOLD = ("waiting", "running", "done", "failed", "unknown", "cancelled")
+# A profile only looks; a drill's doings must not give it away.
+NO_CHANGE = ("capture-profile", "drill")
+
+
+def heard(event: RunEvent) -> None:
+    """A listener of runs (setting RUN_LISTENERS)."""
+    if event.to_state not in TOLD or event.from_state == event.to_state:
+        return
+    because = f": {event.reason}" if event.reason else ""
+    text = f"{event.kind} on {event.target} is {event.to_state}{because}"
+    number = event.subject.removeprefix(SUBJECT)
+    if event.subject.startswith(SUBJECT) and number.isdigit():
+        with contextlib.suppress(NoSuchIncident):  # Any subject may be given, also one not ours.
+            actions.note_machine(
+                int(number), kind="run", text=text, at_ms=event.at_ms, run_id=event.run_id
+            )
+    is_real = event.mode == "real" and event.kind not in NO_CHANGE
+    if is_real and event.to_state == "running":
+        record_change(
+            "runs",
+            "run",
+            f"run {event.run_id}: {event.kind} on {event.target}",
+            entity=event.target,
+            detail={"run": event.run_id},
+            actor=event.requested_by,
+            at_ms=event.at_ms,
+        )
