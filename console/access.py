@@ -108,6 +108,7 @@ RULES: Mapping[str, Rule] = {
     "incidents": page(GET=VIEWER),
     "incident": page(GET=VIEWER),
     "incident-by-key": page(GET=VIEWER),
+    "incident-next": page(GET=VIEWER),
     "incident-act": page(POST=RESPONDER),
     "incident-silence": page(POST=LEAD),
     "incident-here": page(POST=VIEWER),

@@ -166,8 +166,13 @@ WATCHER_DUTIES = [
     "console.triage.duties.ACCURACY",
     "runbooks.drills.watching.PAUSES",
     "runbooks.drills.watching.DRILLS",
+    "console.drills.hooks.ABORTS",
     "console.drills.hooks.RESPONSES",
+    "runbooks.policies.POLICIES",
 ]
+
+# What a policy may answer with a runbook (see `runbooks.policies`).
+POLICY_FINDINGS = "console.runs.hooks.findings"
 
 # Further conditions for a drill (dotted paths of functions, see `runbooks.drills.guards`).
 DRILL_GUARDS = [

@@ -54,6 +54,7 @@ urlpatterns = [
     path("incidents/by-key/<str:key>", incidents.by_key, name="incident-by-key"),
     path("incidents/<int:incident_id>", incidents.incident, name="incident"),
     path("incidents/<int:incident_id>/do/<str:deed>", incidents.act, name="incident-act"),
+    path("incidents/<int:incident_id>/next", incidents.next_step, name="incident-next"),
     path("incidents/<int:incident_id>/silence", incidents.silence, name="incident-silence"),
     path("incidents/<int:incident_id>/here", incidents.here, name="incident-here"),
     path(

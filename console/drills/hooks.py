@@ -1,22 +1,23 @@
 """What drills and the rest of the console tell each other.
 
-Two guards: no drill beside a real incident, and none that spends a budget that is nearly gone. And
-afterwards, one duty: when the console noticed a drill's fault and what it said of the cause, noted
-beside the right answer. That comparison is made here, after the fact, so that whoever diagnoses
-never needs to see a drill.
+Two guards: no drill beside a real incident, and none that spends a budget that is nearly gone; a
+real page that opens meanwhile ends the drill. And afterwards, one more duty: when the console
+noticed a drill's fault and what it said of the cause, noted beside the right answer. That
+comparison is made here, after the fact, so that whoever diagnoses never needs to see a drill.
 """
 
 from __future__ import annotations
 
 from datetime import datetime, timedelta
 
+from django.conf import settings
 from django.db import close_old_connections
 
 from console.incidents.models import Incident
 from console.incidents.queries import OPEN
 from console.slos.queries import budgets
 from runbooks.clock import from_ms, to_ms
-from runbooks.drills import journal, limits
+from runbooks.drills import actions, journal, limits, mark
 from runbooks.drills.errors import GuardResult
 from runbooks.drills.models import Drill
 from runbooks.watch import Duty
@@ -84,4 +85,26 @@ def _look(now_ms: int) -> str:
     return note_responses(now_ms)
 
 
+def abort_for_real(now_ms: int) -> str:
+    """A page that no drill made, opened since a drill began, ends the drill: people need the fleet
+    as it is, and whatever the drill has locked.
+    """
+    drill = mark.active(settings.HOLDFAST.run, now_ms=now_ms)
+    if drill is None:
+        return ""
+    real = Incident.objects.filter(
+        state__in=OPEN, severity="page", drill_run=None, opened_at__gte=from_ms(drill.since_ms)
+    ).first()
+    if real is None:
+        return ""
+    count = actions.abort_all(f"INC-{real.pk} is real: {real.headline}"[:200], "watcher")
+    return f"{count} drills ended for INC-{real.pk}"
+
+
+def _guard(now_ms: int) -> str:
+    close_old_connections()
+    return abort_for_real(now_ms)
+
+
+ABORTS = Duty(name="drills beside a page", every_s=1.0, work=_guard)
 RESPONSES = Duty(name="drill responses", every_s=5.0, work=_look)

@@ -20,7 +20,7 @@ from console.incidents.queries import Filter, IncidentRow
 from console.live.badge import badge_of
 from console.live.observatory import Picture
 from console.now.charts import charts
-from console.runs.next_step import suggest
+from console.runs.next_step import NextStep, suggest
 from console.triage.queries import top
 from console.verdict import State as Shape
 from console.verdict import Verdict, plural
@@ -172,9 +172,7 @@ def page_context(incident_id: int, picture: Picture, *, reader: str) -> dict[str
     row: IncidentRow = page["incident"]
     return page | {
         "cause": top(incident_id),
-        "next_step": suggest(f"incident:{row.id}", kind=row.cause_kind, entity=row.cause_entity)
-        if row.is_open and row.cause_kind
-        else None,
+        "next_step": step_for(row),
         "charts": [chart for chart in charts() if chart.key in STRIPS],
         "chips": [{"name": name, "kinds": " ".join(kinds)} for name, kinds in KINDS.items()],
         "others": Incident.objects.filter(state__in=queries.OPEN)
@@ -183,6 +181,25 @@ def page_context(incident_id: int, picture: Picture, *, reader: str) -> dict[str
         .values("pk", "headline")[:20],
         "matchers": matchers_of(page["alerts"]),
         "live_page": f"incident-{row.id}",
+    }
+
+
+def step_for(row: IncidentRow) -> NextStep | None:
+    """The runbook for the cause that is named, with its conditions as they are now."""
+    if not row.is_open:
+        return None
+    return suggest(f"incident:{row.id}", kind=row.cause_kind, entity=row.cause_entity)
+
+
+def next_context(incident_id: int) -> dict[str, Any]:
+    """The next step alone, which is read again while the page is open. Raises NoSuchIncident."""
+    row = queries.get(incident_id)
+    runs = recent_runs(RUNS_SHOWN, subject=f"incident:{incident_id}")
+    return {
+        "incident": row,
+        "next_step": step_for(row),
+        "runs": runs,
+        "active_run": next((run for run in runs if run.is_active), None),
     }
 
 

@@ -19,7 +19,7 @@ from console.errors import refused
 from console.incidents import actions, handover, postmortem, queries
 from console.incidents.errors import BadField, IncidentError, NoSuchIncident
 from console.incidents.lifecycle import Severity, State
-from console.incidents.page import list_context, page_context
+from console.incidents.page import list_context, next_context, page_context
 from console.incidents.presence import presence
 from console.incidents.queries import Filter
 from console.live.sources import observatory
@@ -87,6 +87,17 @@ def incident(request: HttpRequest, incident_id: int) -> HttpResponse:
     except NoSuchIncident as error:
         return refused(request, str(error), status=error.status, back="incidents")
     return render(request, "incidents/page.html", page)
+
+
+@never_cache
+@require_safe
+def next_step(request: HttpRequest, incident_id: int) -> HttpResponse:
+    """What to do next, with conditions read at this moment."""
+    try:
+        page = next_context(incident_id)
+    except NoSuchIncident as error:
+        return refused(request, str(error), status=error.status, back="incidents")
+    return render(request, "incidents/next.html", page)
 
 
 @never_cache

@@ -29,6 +29,7 @@ EXAMPLES: Mapping[str, Mapping[str, object]] = {
     "incident": {"incident_id": 1},
     "api-incident": {"incident_id": 1},
     "incident-by-key": {"key": "a"},
+    "incident-next": {"incident_id": 1},
     "incident-act": {"incident_id": 1, "deed": "acknowledge"},
     "incident-silence": {"incident_id": 1},
     "incident-here": {"incident_id": 1},

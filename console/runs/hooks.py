@@ -1,0 +1,39 @@
+"""What incidents tell the closed loop.
+
+An open incident whose cause is named is a finding that a policy may answer with a runbook. Runs
+never import incidents, so the function here is named in the setting POLICY_FINDINGS.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+
+from console.incidents import queries
+from console.incidents.runs import SUBJECT
+from console.triage.queries import top
+from runbooks import facts
+from runbooks.policies import Finding
+
+INCIDENTS_MAX = 20
+
+
+def findings(_now_ms: int) -> Sequence[Finding]:
+    """The first claim about each open incident, for the policies; drills' incidents as well."""
+    found = []
+    for incident in queries.open_incidents(INCIDENTS_MAX)[0]:
+        cause = top(incident.id)
+        claim = None if cause is None else cause.first
+        if claim is None:
+            continue
+        is_node = claim.entity.startswith("node-")
+        leads = facts.look(claim.entity).get("leader") == claim.entity if is_node else None
+        found.append(
+            Finding(
+                subject=f"{SUBJECT}{incident.id}",
+                entity=claim.entity,
+                kind=claim.kind,
+                score=claim.score,
+                is_leader=leads,
+            )
+        )
+    return found

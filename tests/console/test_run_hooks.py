@@ -1,0 +1,99 @@
+"""Between runs, incidents and drills: what one is told of the other."""
+
+from __future__ import annotations
+
+from dataclasses import replace
+
+import pytest
+from django.conf import settings
+from django.test import Client
+
+from console.drills.hooks import abort_for_real
+from console.incidents import actions, queries, runs
+from console.runs import hooks
+from runbooks import clock
+from runbooks.drills import mark
+from runbooks.drills.mark import DrillMark
+from runbooks.events import RunEvent
+from tests.console.alerting import alert
+from tests.console.test_incident_pages import opened, text_of
+
+pytestmark = pytest.mark.django_db
+
+EVENT = RunEvent(
+    run_id=7,
+    kind="leader-fsync-stall",
+    target="node-1",
+    subject="incident:1",
+    from_state="queued",
+    to_state="waiting",
+    actor="engine",
+    at_ms=clock.now_ms(),
+    waiting_for="lead",
+    requested_by="ada",
+    mode="real",
+    reason="",
+)
+
+
+def test_a_run_for_an_incident_writes_its_states_into_the_timeline() -> None:
+    number = opened()
+
+    runs.heard(replace(EVENT, subject=f"incident:{number}"))
+
+    first = queries.timeline(number)[0]
+    assert first.text == "leader-fsync-stall on node-1 is waiting"
+    assert (first.kind, first.run_id) == ("run", 7)
+
+
+@pytest.mark.parametrize(
+    "subject", ["", "drill:1", "incident:", "incident:x", "incident:\u0661", "incident:999999"]
+)
+def test_a_run_for_something_else_writes_nothing(subject: str) -> None:
+    number = opened()
+    before = len(queries.timeline(number))
+
+    runs.heard(replace(EVENT, subject=subject))
+
+    assert len(queries.timeline(number)) == before
+
+
+def test_an_incident_whose_cause_is_unknown_is_no_finding() -> None:
+    opened()
+
+    assert hooks.findings(clock.now_ms()) == []
+
+
+def test_the_page_of_an_incident_offers_the_runbook_for_its_cause(client: Client) -> None:
+    number = opened()
+    actions.named(
+        number,
+        headline="Flush stalls on node-1",
+        entity="node-1",
+        kind="process_pause",
+        at_ms=clock.now_ms(),
+    )
+
+    for path in (f"/incidents/{number}", f"/incidents/{number}/next"):
+        page = text_of(client, path)
+        assert "Next step: " in page
+        assert 'action="/runbooks/hung-node/start"' in page
+        assert f'value="incident:{number}"' in page
+
+
+def test_a_real_page_ends_the_drill_that_is_under_way() -> None:
+    now_ms = clock.now_ms()
+    run = settings.HOLDFAST.run
+    run.mkdir(parents=True, exist_ok=True)
+    mark.write(
+        run,
+        DrillMark(run_id=1, scenario="x", since_ms=now_ms - 60_000, until_ms=now_ms + 60_000),
+    )
+    try:
+        assert abort_for_real(now_ms) == ""
+
+        number = opened(None, alert(headline="Writes fail"))
+
+        assert abort_for_real(now_ms) == f"0 drills ended for INC-{number}"
+    finally:
+        mark.clear(run, 1)
