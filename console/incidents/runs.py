@@ -10,6 +10,8 @@ from console.incidents.errors import NoSuchIncident
 from runbooks.events import RunEvent
 
 SUBJECT = "incident:"
+DIGITS_MAX = 18
+"""Of an incident's number: what a row's key may hold."""
 TOLD = ("waiting", "running", "done", "failed", "unknown", "cancelled")
 # A profile only looks; a drill's doings must not give it away.
 NO_CHANGE = ("capture-profile", "drill")
@@ -22,7 +24,8 @@ def heard(event: RunEvent) -> None:
     because = f": {event.reason}" if event.reason else ""
     text = f"{event.kind} on {event.target} is {event.to_state}{because}"
     number = event.subject.removeprefix(SUBJECT)
-    if event.subject.startswith(SUBJECT) and number.isdigit():
+    is_number = number.isascii() and number.isdigit() and len(number) <= DIGITS_MAX
+    if event.subject.startswith(SUBJECT) and is_number:
         with contextlib.suppress(NoSuchIncident):  # Any subject may be given, also one not ours.
             actions.note_machine(
                 int(number), kind="run", text=text, at_ms=event.at_ms, run_id=event.run_id
