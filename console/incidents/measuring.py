@@ -93,8 +93,6 @@ def see_fixed(now_ms: int) -> int:
     standing = status()
     if standing.met is not True or standing.since_ms is None:
         return 0
-    # It is met once the last MET_OVER_MS were good, so good began that much earlier.
-    good_ms = standing.since_ms - MET_OVER_MS
     rows = Incident.objects.filter(
         fixed_at=None,
         scope="fleet",
@@ -103,7 +101,7 @@ def see_fixed(now_ms: int) -> int:
         onset_at__lt=from_ms(standing.since_ms),
     )[:MEASURED_MAX]
     return sum(
-        journal.note_fixed(row.pk, fixed_ms=max(good_ms, to_ms(row.onset_at))) for row in rows
+        journal.note_fixed(row.pk, fixed_ms=max(standing.since_ms, to_ms(row.onset_at))) for row in rows
     )
 
 

@@ -14,12 +14,15 @@ from console.triage.models import TEXT_LENGTH_MAX, Diagnosis, Finding, JudgedDri
 
 
 def keep(incident_id: int, findings: Findings, *, made_ms: int, cpu_ms: float) -> Diagnosis | None:
-    """Write the next version, or nothing: None if the newest version says the same.
+    """Write the next version, or nothing: None if the newest version says the same, or named a
+    cause where this one knows none: once the trouble is over there is less to see, not more.
 
     Safe to call twice at once: the loser of the race over a version number writes nothing.
     """
     newest = Diagnosis.objects.filter(incident_id=incident_id).order_by("-version").first()
     if newest is not None and newest.digest == findings.digest:
+        return None
+    if newest is not None and findings.is_abstained and not newest.is_abstained:
         return None
     try:
         with transaction.atomic():

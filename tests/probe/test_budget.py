@@ -1,15 +1,17 @@
 """What one operation costs, counted on real processes: bench/budget.toml says what it may.
 
 Flushes and system calls are counts, so a busy machine changes nothing about them. CPU time is
-taken from /proc as the least of a few short rounds, since neighbours only ever add to it; how much
-of the machine they took is taken as well, because beside many of them it is a measure of them.
+another matter: the same code was seen to take 170 and 600 us on one virtual machine, by what its
+host's other guests did to the caches. So it is measured in yardsticks, the CPU time of a fixed
+piece of Python at that very moment.
 """
 
 from __future__ import annotations
 
-import os
-import resource
+import hmac
+import struct
 import threading
+import time
 import tomllib
 from typing import NamedTuple
 
@@ -25,6 +27,7 @@ COUNT = 300
 BODY = bytes(range(256)) * 16
 IDLE_S = 2.0
 ROUNDS = 6
+YARDSTICKS = 3000
 
 Budget = dict[str, dict[str, float]]
 
@@ -41,10 +44,14 @@ class Stretch(NamedTuple):
 
 
 class Round(NamedTuple):
-    """CPU microseconds an operation on the leader; what others took of the machine, up to 1."""
+    """CPU microseconds an operation on the leader, and of a yardstick at that moment."""
 
     cpu_us: float
-    others_share: float
+    yardstick_us: float
+
+    @property
+    def yardsticks(self) -> float:
+        return self.cpu_us / self.yardstick_us
 
 
 @pytest.fixture(scope="module")
@@ -105,11 +112,14 @@ def test_a_write_alone_is_one_flush_on_each_node(
     stretch = stretches["put"]
     beside = flushes["beside_count"] + flushes["beside_per_s"] * stretch.length_s
 
+    counts = []
     for node, log in enumerate(logs):
         calls = log.between(*stretch)
-        count = sum(calls[name] for name in FLUSHES)
-        assert count >= COUNT, f"node {node} acknowledged what was not flushed"
-        assert count - beside <= COUNT * flushes["per_put_per_node"], (node, calls)
+        counts.append(sum(calls[name] for name in FLUSHES))
+        assert counts[node] - beside <= COUNT * flushes["per_put_per_node"], (node, calls)
+    # A follower that is not needed for the quorum may be late and flush two writes in one go.
+    assert counts[0] >= COUNT, f"the leader acknowledged what it had not flushed: {counts}"
+    assert sum(counts[1:]) >= COUNT, f"a write was acknowledged with no follower's flush: {counts}"
 
 
 @pytest.mark.timeout(120)
@@ -137,37 +147,33 @@ def test_a_request_costs_its_leader_little_cpu_time(cluster: Cluster, budget: Bu
     puts = [signed.put_blob(CONTAINER, f"c{number}", BODY) for number in range(2000)]
     gets = [signed.get_blob(CONTAINER, f"c{number}") for number in range(1, 500)]
 
-    limits = budget["cpu_us_on_leader"]
+    limits = budget["cpu_yardsticks_on_leader"]
     for what, requests in (("put", puts), ("get", gets)):
         rounds = [_round(cluster, leader, requests) for _ in range(ROUNDS)]
-        quiet = [each for each in rounds if each.others_share <= limits["crowded_share"]]
-        factor = 1.0 if quiet else limits["crowded_factor"]
-        least_us = min(each.cpu_us for each in quiet or rounds)
-        assert least_us <= limits[f"per_{what}"] * factor, (what, rounds)
+        least = min(each.yardsticks for each in rounds)
+        assert least <= limits[f"per_{what}"], (what, rounds)
 
 
 def _round(cluster: Cluster, node: int, requests: list[bytes]) -> Round:
-    machine_s, ours_s, node_s = _machine_cpu_s(), _ours_cpu_s(cluster), cluster.cpu_seconds(node)
-    began_s = wall_s()
+    before_us, node_s = _yardstick_us(), cluster.cpu_seconds(node)
     load = wrk.run(cluster.settings.own_port(node), requests, connections=16, seconds=1)
     assert load.error_count == 0
     node_s = cluster.cpu_seconds(node) - node_s
-    others_s = _machine_cpu_s() - machine_s - (_ours_cpu_s(cluster) - ours_s)
-    capacity_s = (wall_s() - began_s) * (os.cpu_count() or 1)
-    return Round(node_s * 1e6 / load.request_count, others_s / capacity_s)
+    return Round(node_s * 1e6 / load.request_count, (before_us + _yardstick_us()) / 2)
 
 
-def _machine_cpu_s() -> float:
-    """What all processes used so far, and what the host kept for itself."""
-    with open("/proc/stat", encoding="ascii") as file:
-        user, nice, system, _, _, irq, softirq, steal = map(int, file.readline().split()[1:9])
-    return (user + nice + system + irq + softirq + steal) / os.sysconf("SC_CLK_TCK")
-
-
-def _ours_cpu_s(cluster: Cluster) -> float:
-    """The nodes, the clients that have ended, and this process."""
-    used_s = sum(cluster.cpu_seconds(node) for node in range(NODE_COUNT))
-    for who in (resource.RUSAGE_CHILDREN, resource.RUSAGE_SELF):
-        usage = resource.getrusage(who)
-        used_s += usage.ru_utime + usage.ru_stime
-    return used_s
+def _yardstick_us() -> float:
+    """CPU microseconds of a fixed piece of Python that does what a request does: cuts bytes, looks
+    up, signs, packs. The mean of some hundred, so that the clock's grain doesn't matter.
+    """
+    head = b"PUT /account/container/blob HTTP/1.1\r\n" + b"x-ms-header-name: value\r\n" * 12
+    began_ns = time.thread_time_ns()
+    for number in range(YARDSTICKS):
+        found: dict[bytes, bytes] = {}
+        for line in head.split(b"\r\n")[1:-1]:
+            name, _, value = line.partition(b":")
+            found[name.lower() + b"%d" % len(found)] = value.strip()
+        text = b"\n".join(name + b":" + value for name, value in sorted(found.items()))
+        signed_text = hmac.digest(b"key", text, "sha256")
+        struct.pack("<QQ32s", number, len(text), signed_text)
+    return (time.thread_time_ns() - began_ns) / 1000 / YARDSTICKS
