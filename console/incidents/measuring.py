@@ -101,7 +101,8 @@ def see_fixed(now_ms: int) -> int:
         onset_at__lt=from_ms(standing.since_ms),
     )[:MEASURED_MAX]
     return sum(
-        journal.note_fixed(row.pk, fixed_ms=max(standing.since_ms, to_ms(row.onset_at))) for row in rows
+        journal.note_fixed(row.pk, fixed_ms=max(standing.since_ms, to_ms(row.onset_at)))
+        for row in rows
     )
 
 

@@ -28,7 +28,7 @@ EVENT = RunEvent(
     from_state="queued",
     to_state="waiting",
     actor="engine",
-    at_ms=clock.now_ms(),
+    at_ms=0,
     waiting_for="lead",
     requested_by="ada",
     mode="real",
@@ -39,7 +39,7 @@ EVENT = RunEvent(
 def test_a_run_for_an_incident_writes_its_states_into_the_timeline() -> None:
     number = opened()
 
-    runs.heard(replace(EVENT, subject=f"incident:{number}"))
+    runs.heard(replace(EVENT, subject=f"incident:{number}", at_ms=clock.now_ms()))
 
     first = queries.timeline(number)[0]
     assert first.text == "leader-fsync-stall on node-1 is waiting"
