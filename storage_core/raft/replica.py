@@ -149,7 +149,7 @@ class Replica(State):
         if self.transferee is not None and self.now_us >= self.transfer_due_us:
             self.transferee = None
         election.check_quorum(self, self.now_us)
-        if self.drained:
+        if self.role == LEADER and self.drained:
             election.hand_over(self, self.now_us)
         if self.role == LEADER and self.now_us >= self.heartbeat_due_us:
             append.broadcast_heartbeat(self)
