@@ -7,7 +7,6 @@ route with every method as everybody and compares the answers with this table.
 
 A new route needs one line: `"name": page(GET=VIEWER, POST=RESPONDER)` for people, or
 `api(GET=(VIEWER, READ), POST=(RESPONDER, RUNS_WRITE))` where tokens are let in, too. HEAD is GET.
-What the processes beside the console let in stands in LISTENERS.
 """
 
 from collections.abc import Mapping
