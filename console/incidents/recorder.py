@@ -75,7 +75,7 @@ class Recorder:
             while len(batch) < BATCH_MAX:
                 batch.append(self._queue.get_nowait())
         except queue.Empty:
-            pass
+            pass  # Nothing more waits: what was taken, if anything, is the batch.
         return batch
 
     def _write_all(self, batch: Sequence[object]) -> None:

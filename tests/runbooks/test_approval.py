@@ -95,6 +95,8 @@ def test_what_does_not_change_the_plan_does_not_void_it(world: World) -> None:
 
     actions.approve(run.pk, actor="bob", plan_hash=run.plan_hash)
 
+    assert go(run).state == "done"
+
 
 def test_the_box_shows_the_conditions_as_they_are_now(world: World) -> None:
     run = waiting()
