@@ -207,9 +207,9 @@ def test_a_bad_question_is_refused_and_says_why(
 
 
 def test_what_a_node_records_is_on_the_first_page_within_seconds(
-    shared_process: TelemetryProcess,
+    own_process: TelemetryProcess,
 ) -> None:
-    telemetry = bootstrap.start(names.SERVICE_STORE, "node-7", shared_process.settings)
+    telemetry = bootstrap.start(names.SERVICE_STORE, "node-7", own_process.settings)
     flushes = telemetry.metrics.histogram(names.FLUSH_DURATION)
     clock = StageClock(names.PUT_BLOB, start_ns=time.monotonic_ns() - 80_000_000)
     clock.stamp(names.FLUSH)
@@ -218,22 +218,20 @@ def test_what_a_node_records_is_on_the_first_page_within_seconds(
     telemetry.stop()
 
     totals = eventually(
-        lambda: shared_process.query.now(seconds=60, step=1)["totals"], "the rings counted it"
+        lambda: own_process.query.now(seconds=60, step=1)["totals"], "the rings counted it"
     )
     (row,) = eventually(
-        lambda: shared_process.query.traces(node="node-7"), "the failed write is a trace"
+        lambda: own_process.query.traces(node="node-7"), "the failed write is a trace"
     )
     curve = eventually(
         lambda: [
             value
-            for _, value in shared_process.query.node_series(seconds=60, step=1)["node-7"]
+            for _, value in own_process.query.node_series(seconds=60, step=1)["node-7"]
             if value
         ],
         "its second is complete",
     )
-    stages = eventually(
-        lambda: shared_process.query.stages()["operations"], "its stages are stored"
-    )
+    stages = eventually(lambda: own_process.query.stages()["operations"], "its stages are stored")
 
     assert (totals["writes"], totals["failed"], totals["failed_percent"]) == (1, 1, 100.0)
     assert totals["write_p99_ms"] == pytest.approx(80, rel=0.2)
@@ -241,10 +239,10 @@ def test_what_a_node_records_is_on_the_first_page_within_seconds(
     assert (row["status"], row["error"], row["span_count"]) == ("error", "ServerBusy", 2)
     assert curve == [pytest.approx(7, rel=0.05)]
     assert stages["PutBlob"]["count"] == stages["PutBlob"]["stages"]["flush"]["count"] == 1
-    counts = shared_process.query.objectives(seconds=60, step=1, write_ms=50, read_ms=20)
+    counts = own_process.query.objectives(seconds=60, step=1, write_ms=50, read_ms=20)
     assert sum(each["writes_slow"] for each in counts["counts"]) == 1
     assert "node-7" in counts["sources"]
-    assert shared_process.query.metric(names.UPTIME.name)["series"]["node-7"][0][1] > 0
+    assert own_process.query.metric(names.UPTIME.name)["series"]["node-7"][0][1] > 0
 
 
 def test_log_lines_are_found_by_trace_and_text(shared_process: TelemetryProcess) -> None:
