@@ -5,7 +5,7 @@ from django.urls import reverse
 from console.api.registry import Call, Reply, endpoint, listed, obj, text, whole
 from console.audit.actions import record
 from console.drills import export
-from runbooks.drills import actions, queries
+from runbooks.drills import actions, limits, queries
 from runbooks.drills.actions import SEED_MAX
 from runbooks.drills.scenarios import SCENARIOS
 
@@ -15,7 +15,15 @@ DRILL = {"type": "object"}
 EXAMPLE = {"id": 88, "scenario": "failover-leader", "verdict": "passed"}
 START = obj(
     {"scenario": text(40, description=f"one of {', '.join(SCENARIOS)}")},
-    {"seed": whole(0, SEED_MAX)},
+    {
+        "seed": whole(0, SEED_MAX),
+        "hold_s": {
+            "type": "number",
+            "minimum": limits.HOLD_S_MIN,
+            "maximum": limits.HOLD_S_MAX,
+            "description": "seconds that the fault stands",
+        },
+    },
 )
 
 
@@ -47,7 +55,13 @@ def start_drill(call: Call) -> Reply:
     """Opens a drill and answers with its address. 409 says which guard refuses it."""
     scenario = call.body["scenario"]
     record(actor=call.actor, action="start drill", target=scenario)
-    drill = actions.start(scenario, actor=call.actor, seed=call.body.get("seed"), key=call.key)
+    drill = actions.start(
+        scenario,
+        actor=call.actor,
+        seed=call.body.get("seed"),
+        hold_s=call.body.get("hold_s"),
+        key=call.key,
+    )
     url = reverse("drill", args=[drill.pk])
     body = export.as_json(queries.report(drill.pk)) | {"url": url}
     return Reply(body=body, status=201, headers={"Location": url})

@@ -13,18 +13,18 @@ from console.errors import refused
 from runbooks.drills import actions, queries
 from runbooks.drills.errors import NoSuchDrill
 from runbooks.drills.folder import DrillFolder
-from runbooks.errors import RunError
+from runbooks.errors import BadParameter, RunError
 
 
 @never_cache
 def drills(request: HttpRequest) -> HttpResponse:
-    """GET the list; POST `scenario` starts one."""
+    """GET the list; POST `scenario` starts one. Its fault stands for `hold_s`, if that is given."""
     if request.method != "POST":
         return render(request, "drills/list.html", list_context())
     actor, scenario = request.user.get_username(), request.POST.get("scenario", "")
     record(actor=actor, action="start drill", target=scenario[:100])
     try:
-        drill = actions.start(scenario, actor=actor)
+        drill = actions.start(scenario, actor=actor, hold_s=_hold_s(request.POST.get("hold_s", "")))
     except RunError as error:
         return refused(request, str(error), status=error.status, back="drills")
     return redirect("drill", drill.pk)
@@ -74,3 +74,11 @@ def stop(request: HttpRequest, drill_id: int) -> HttpResponse:
     except RunError as error:
         return refused(request, str(error), status=error.status, back="drills")
     return redirect("drill", drill_id)
+
+
+def _hold_s(text: str) -> float | None:
+    """As it was typed; empty leaves it to the scenario. Raises BadParameter."""
+    try:
+        return float(text) if text else None
+    except ValueError:
+        raise BadParameter("hold_s", text, "a number of seconds") from None

@@ -16,7 +16,7 @@ from runbooks import actions as runs
 from runbooks.drills import guards, journal
 from runbooks.drills.errors import GuardsFailed, NoSuchDrill, NotRunning
 from runbooks.drills.folder import DrillFolder
-from runbooks.drills.kind import FLEET, KIND, make_folder
+from runbooks.drills.kind import FLEET, KIND, checked_hold_s, make_folder
 from runbooks.drills.models import Drill, DrillVerdict
 from runbooks.drills.scenarios import SCENARIOS
 from runbooks.engine.states import RunState
@@ -25,8 +25,17 @@ from runbooks.errors import BadParameter, KeyReused, RunError
 SEED_MAX = 2**31 - 1
 
 
-def start(scenario: str, *, actor: str, seed: int | None = None, key: str | None = None) -> Drill:
-    """Start a drill, or return the one that was started with this key before.
+def start(
+    scenario: str,
+    *,
+    actor: str,
+    seed: int | None = None,
+    hold_s: float | None = None,
+    key: str | None = None,
+) -> Drill:
+    """Start a drill, or return the one that was started with this key before. The fault stands for
+    `hold_s` seconds (the scenario's own by default), until a cure has removed it, or until the
+    drill is stopped.
 
     Raises BadParameter, GuardsFailed, AlreadyActive and what `runbooks.actions.start` raises.
     """
@@ -35,15 +44,23 @@ def start(scenario: str, *, actor: str, seed: int | None = None, key: str | None
         raise BadParameter("scenario", scenario, f"one of {', '.join(SCENARIOS)}")
     if seed is not None and not 0 <= seed <= SEED_MAX:
         raise BadParameter("seed", seed, f"a whole number from 0 to {SEED_MAX}")
-    earlier = Drill.objects.filter(run__key=key).first() if key is not None else None
+    stands_s = checked_hold_s(hold_s, chosen)
+    drills = Drill.objects.select_related("run")
+    earlier = drills.filter(run__key=key).first() if key is not None else None
     if earlier is not None:
-        if earlier.scenario != scenario or seed not in (None, earlier.seed):
+        held_s = earlier.run.params.get("hold_s", stands_s)
+        asked = (scenario, earlier.seed if seed is None else seed, stands_s)
+        if (earlier.scenario, earlier.seed, held_s) != asked:
             raise KeyReused(earlier.pk, str(key))
         return earlier
     found = guards.check(chosen)
     if not all(guard.passed for guard in found):
         raise GuardsFailed(found)
-    params = {"scenario": scenario, "seed": secrets.randbelow(SEED_MAX) if seed is None else seed}
+    params = {
+        "scenario": scenario,
+        "seed": secrets.randbelow(SEED_MAX) if seed is None else seed,
+        "hold_s": stands_s,
+    }
     with transaction.atomic():
         run = runs.start(KIND, FLEET, params, actor=actor, key=key)
         drill = journal.create(run, guards=found)

@@ -37,8 +37,6 @@ AFTER_HEAL_S = 2.0
 SDK_WAIT_S = 26.0
 """From the fault: the vendor's client first waits 15 to 18 s before it tries again."""
 
-CHECK_S_MAX = 60.0
-
 
 class Stopped(Exception):
     """The drill ends early; the text is the reason that people are told."""
@@ -72,6 +70,7 @@ class Conductor:
         self._history = history
         self._scenario: Scenario = SCENARIOS[str(plan["scenario"])]
         self._seed = int(str(plan["seed"]))
+        self._hold_s = float(str(plan["hold_s"]))
         self._started_s = time.monotonic()
         self._started_ms = now_ms()
         self._times = Times()
@@ -86,7 +85,9 @@ class Conductor:
 
     async def run(self) -> dict[str, object]:
         """The whole drill; the result whatever happens short of this process's death."""
-        self.journal.note("started", scenario=self._scenario.name, seed=self._seed)
+        self.journal.note(
+            "started", scenario=self._scenario.name, seed=self._seed, hold_s=self._hold_s
+        )
         marking = asyncio.create_task(self._keep_mark())
         traffic = Traffic(
             self._settings,
@@ -119,7 +120,11 @@ class Conductor:
             await traffic.start()
             self.journal.note("calm", seconds=self._scenario.calm_s)
             await self._wait(self._scenario.calm_s, sampler)
-            await self._break(injector_of(self._scenario, self._settings, node), sampler)
+            await self._break(
+                injector_of(self._scenario, self._settings, node, hold_s=self._hold_s),
+                traffic,
+                sampler,
+            )
             await self._wait_whole(sampler)
             await self._wait(AFTER_HEAL_S, sampler)
         finally:
@@ -150,8 +155,8 @@ class Conductor:
         self.journal.note("target", node=node, leader=leader.node, term=leader.term)
         return node
 
-    async def _break(self, injector: Injector, sampler: Sampler) -> None:
-        """Make the fault, keep it up, take it back. It is taken back however this ends."""
+    async def _break(self, injector: Injector, traffic: Traffic, sampler: Sampler) -> None:
+        """Make the fault, hold it, take it back. It is taken back however this ends."""
         self._times.fault_s, self._times.fault_ms = time.monotonic(), now_ms()
         try:
             await asyncio.to_thread(injector.begin)
@@ -162,14 +167,33 @@ class Conductor:
                 t_fault_ms=self._drill_ms(self._times.fault_s),
                 lease_ms=limits.FAULT_LEASE_MS,
             )
-            until_s = self._times.fault_s + self._scenario.hold_s
-            while time.monotonic() < until_s:
-                await self._wait(min(limits.FAULT_RENEW_S, until_s - time.monotonic()), sampler)
-                if time.monotonic() < until_s:
-                    await asyncio.to_thread(injector.renew)
+            await self._hold(injector, traffic, sampler)
         finally:
+            traffic.recorder.slower = 1.0
             self.journal.note("healing")
             await asyncio.to_thread(injector.end)
+
+    async def _hold(self, injector: Injector, traffic: Traffic, sampler: Sampler) -> None:
+        """Until the time is over or a cure has removed the fault. One that only leads around it is
+        proved for a while with the fault where it is.
+        """
+        assert self._times.fault_s is not None, "the fault was made"
+        until_s = self._times.fault_s + self._hold_s
+        is_cured = False
+        while (left_s := until_s - time.monotonic()) > 0:
+            await self._wait(min(limits.FAULT_RENEW_S, left_s), sampler)
+            if time.monotonic() >= until_s:
+                return
+            if time.monotonic() - self._times.fault_s > limits.BUSY_S_MAX:
+                traffic.recorder.slower = limits.SLOWER_FACTOR
+            cure = await asyncio.to_thread(injector.cure)
+            if cure.text and not is_cured:
+                is_cured = True
+                self.journal.note("cured", how=cure.text, is_gone=cure.is_gone)
+                until_s = min(until_s, time.monotonic() + limits.CURED_HOLD_S)
+            if cure.is_gone:
+                return
+            await asyncio.to_thread(injector.renew)
 
     async def _wait_whole(self, sampler: Sampler) -> None:
         """Until every node serves and has caught up."""
@@ -196,9 +220,13 @@ class Conductor:
             fault_us=fault_us,
             nodes=nodes,
         )
-        verdict, reason = result.verdict_of(found, self._scenario, target=self._target)
+        target_ms = self._scenario.target_ms(self._hold_s)
+        verdict, reason = result.verdict_of(found, target=self._target, target_ms=target_ms)
         numbers = result.numbers_of(
-            found, self._scenario, target=self._target, check_s=time.monotonic() - began_s
+            found,
+            target=self._target,
+            target_ms=target_ms,
+            check_s=time.monotonic() - began_s,
         )
         self.journal.note("verdict", verdict=verdict, reason=reason)
         return self._result(verdict, reason) | {"numbers": numbers | self._frame()}
@@ -256,7 +284,8 @@ class Conductor:
             raise Stopped("the conducting process was told to end")
         if sampler.quorum_gone:
             raise Stopped("quorum margin: no quorum of nodes answers")
-        if time.monotonic() - self._started_s > limits.DRILL_S_MAX - CHECK_S_MAX:
+        took_s = time.monotonic() - self._started_s
+        if took_s > self._hold_s + limits.REST_S_MAX - limits.CHECK_S_MAX:
             raise Stopped("the drill took too long")
 
     async def _keep_mark(self) -> None:

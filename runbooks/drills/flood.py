@@ -1,7 +1,7 @@
 """One tenant that takes all it can get: a drill's own process, through the front door.
 
-It ends when its standard input does, so that it can't outlive the drill, and after FLOOD_S_MAX in
-any case. What it writes is overwritten again and again, and belongs to its own account.
+It ends when its standard input does, so that it can't outlive the drill, and after a time that it
+is given in any case. What it writes is overwritten again and again, and belongs to its own account.
 """
 
 from __future__ import annotations
@@ -20,7 +20,6 @@ CONTAINER = "flood"
 CONNECTIONS = 24
 BLOBS = 200
 BODY = os.urandom(16 * 1024)
-FLOOD_S_MAX = 60.0
 ASK_S_MAX = 10.0
 
 
@@ -37,8 +36,8 @@ async def _write(port: int, tenant: Identity, number: int, until_s: float) -> No
     connection.close()
 
 
-async def _flood(port: int, tenant: Identity) -> None:
-    until_s = time.monotonic() + FLOOD_S_MAX
+async def _flood(port: int, tenant: Identity, seconds: float) -> None:
+    until_s = time.monotonic() + seconds
     connection = Connection(port)
     request = wire.container("PUT", CONTAINER, identity=tenant)
     with contextlib.suppress(OSError, TimeoutError, ValueError, wire.NotSent):
@@ -50,18 +49,18 @@ async def _flood(port: int, tenant: Identity) -> None:
         asyncio.create_task(_write(port, tenant, number, until_s)) for number in range(CONNECTIONS)
     ]
     with contextlib.suppress(TimeoutError):
-        async with asyncio.timeout(FLOOD_S_MAX):
+        async with asyncio.timeout(seconds):
             await ended.wait()
     for writer in writers:
         writer.cancel()
     await asyncio.gather(*writers, return_exceptions=True)
 
 
-def main(port: int, account: str) -> None:
+def main(port: int, account: str, seconds: float) -> None:
     """The first line of standard input is the account's key: it must not stand in the arguments."""
     key = base64.b64decode(sys.stdin.readline().strip())
-    asyncio.run(_flood(port, Identity(account, key)))
+    asyncio.run(_flood(port, Identity(account, key), seconds))
 
 
 if __name__ == "__main__":
-    main(int(sys.argv[1]), sys.argv[2])
+    main(int(sys.argv[1]), sys.argv[2], float(sys.argv[3]))

@@ -7,6 +7,7 @@ the drill's folder. So the step may be repeated: a drill is conducted at most on
 
 from __future__ import annotations
 
+import math
 import os
 import select
 import subprocess
@@ -20,7 +21,7 @@ from runbooks import bell, clock
 from runbooks.drills import guards, healing, journal, limits
 from runbooks.drills.folder import DrillFolder, prune
 from runbooks.drills.models import DrillVerdict
-from runbooks.drills.scenarios import SCENARIOS
+from runbooks.drills.scenarios import SCENARIOS, Scenario
 from runbooks.engine.executor import Action, AttemptTaken, StepContext, StepFailed, StepResult
 from runbooks.engine.plan import JsonObject, PlannedStep, RunKind, StepKind
 from runbooks.errors import BadParameter
@@ -32,27 +33,39 @@ KIND = "drill"
 FLEET = "fleet"
 ROOT = Path(__file__).resolve().parents[2]
 LOOK_S = 0.5
-STEP_S_MAX = limits.DRILL_S_MAX + 20
 
 
 def _check(target: str, params: Mapping[str, object]) -> JsonObject:
     if target != FLEET:
         raise BadParameter("target", target, f"{FLEET!r}: a drill finds its node by itself")
-    unknown = sorted(set(params) - {"scenario", "seed"})
+    unknown = sorted(set(params) - {"scenario", "seed", "hold_s"})
     if unknown:
-        raise BadParameter(unknown[0], params[unknown[0]], "only scenario and seed")
-    scenario, seed = params.get("scenario"), params.get("seed", 0)
+        raise BadParameter(unknown[0], params[unknown[0]], "only scenario, seed and hold_s")
+    scenario, seed = str(params.get("scenario")), params.get("seed", 0)
     if scenario not in SCENARIOS:
         raise BadParameter("scenario", scenario, f"one of {', '.join(SCENARIOS)}")
     if not isinstance(seed, int) or isinstance(seed, bool) or seed < 0:
         raise BadParameter("seed", seed, "a whole number from 0")
-    return {"scenario": scenario, "seed": seed}
+    hold_s = checked_hold_s(params.get("hold_s"), SCENARIOS[scenario])
+    return {"scenario": scenario, "seed": seed, "hold_s": hold_s}
 
 
-def _steps(_params: JsonObject) -> tuple[PlannedStep, ...]:
+def checked_hold_s(hold_s: object, scenario: Scenario) -> float:
+    """How long the fault is to stand; None asks for the scenario's own. Raises BadParameter."""
+    if hold_s is None:
+        return scenario.hold_s
+    is_number = isinstance(hold_s, int | float) and not isinstance(hold_s, bool)
+    if not is_number or not limits.HOLD_S_MIN <= float(str(hold_s)) <= limits.HOLD_S_MAX:
+        expected = f"seconds from {limits.HOLD_S_MIN} to {limits.HOLD_S_MAX}"
+        raise BadParameter("hold_s", hold_s, expected)
+    return float(str(hold_s))
+
+
+def _steps(params: JsonObject) -> tuple[PlannedStep, ...]:
+    drill_s_max = math.ceil(float(str(params["hold_s"]))) + limits.REST_S_MAX + 20
     return (
         PlannedStep(name="guards", kind=StepKind.READ, attempts=2, timeout_s=15),
-        PlannedStep(name="drill", kind=StepKind.IDEMPOTENT, attempts=3, timeout_s=STEP_S_MAX),
+        PlannedStep(name="drill", kind=StepKind.IDEMPOTENT, attempts=3, timeout_s=drill_s_max),
         PlannedStep(name="heal", kind=StepKind.IDEMPOTENT, attempts=3, timeout_s=45),
     )
 
@@ -61,7 +74,7 @@ DRILL = RunKind(
     name=KIND,
     title="Drill",
     queue=bell.HOST_QUEUE,
-    deadline_s=300,
+    deadline_s=600,
     check=_check,
     steps=_steps,
 )

@@ -34,10 +34,13 @@ _OUTCOME = re.compile(rb"<Outcome>(\w+)</Outcome>")
 
 
 class Recorder:
-    """The one history. Every line is in the file before anything else happens."""
+    """The one history. Every line is in the file before anything else happens. `slower` than usual
+    is how its clients ask.
+    """
 
     def __init__(self, stream: TextIO, *, started_s: float) -> None:
         self.operations: list[Operation] = []
+        self.slower = 1.0
         self._stream = stream
         self._started_s = started_s
         self._values = 0
@@ -112,7 +115,7 @@ class Client:
         while not stopped.is_set() and not self._recorder.is_full:
             await self._one()
             # A client that fails at once must not ask in a loop.
-            await asyncio.sleep(PACE_S * self._random.uniform(0.7, 1.3))
+            await asyncio.sleep(PACE_S * self._recorder.slower * self._random.uniform(0.7, 1.3))
         self.close()
 
     def close(self) -> None:

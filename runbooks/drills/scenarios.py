@@ -22,9 +22,11 @@ class Target(StrEnum):
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Scenario:
-    """One kind of drill. `hold_s` is how long the fault stands, `calm_s` the traffic before it.
+    """One kind of drill. `hold_s` is how long the fault stands unless something else is asked,
+    `calm_s` the traffic before it.
 
-    `rto_target_ms` is for writes through the nodes that were not hit. `truth_kind` is a cause's
+    `rto_target_ms` is for writes through the nodes that were not hit; where the store can't heal
+    itself (`lasts`), it counts from the fault's end. `truth_kind` is a cause's
     name; its entity is the node or tenant that the drill took. `costs_a_node` says whether the
     quorum must do without the target meanwhile. `switch` is the fault's name in the node, "" where
     the supervisor or the drill's own process makes it.
@@ -39,8 +41,13 @@ class Scenario:
     calm_s: float = 4.0
     rto_target_ms: int = 3_000
     costs_a_node: bool = True
+    lasts: bool = False
     switch: str = ""
     params: Mapping[str, object] = field(default_factory=dict)
+
+    def target_ms(self, hold_s: float) -> int:
+        """Writes are to be back this long after a fault that stood for `hold_s` began."""
+        return self.rto_target_ms + (int(hold_s * 1000) if self.lasts else 0)
 
 
 _ALL = (
@@ -90,8 +97,9 @@ _ALL = (
         target=Target.LEADER,
         truth_kind="fsync_stall",
         hold_s=20.0,
-        rto_target_ms=25_000,
+        rto_target_ms=5_000,
         costs_a_node=False,
+        lasts=True,
         switch="fsync-stall",
         params={"delay_ms": 300},
     ),
@@ -113,8 +121,9 @@ _ALL = (
         target=Target.LEADER,
         truth_kind="cpu_hog",
         hold_s=20.0,
-        rto_target_ms=25_000,
+        rto_target_ms=5_000,
         costs_a_node=False,
+        lasts=True,
         switch="cpu-hog",
         params={"share": 0.9},
     ),
@@ -125,8 +134,9 @@ _ALL = (
         target=Target.LEADER,
         truth_kind="loop_block",
         hold_s=20.0,
-        rto_target_ms=25_000,
+        rto_target_ms=5_000,
         costs_a_node=False,
+        lasts=True,
         switch="loop-block",
         params={"block_ms": 200, "every_ms": 500},
     ),
@@ -137,8 +147,9 @@ _ALL = (
         target=Target.TENANT,
         truth_kind="noisy_tenant",
         hold_s=20.0,
-        rto_target_ms=25_000,
+        rto_target_ms=5_000,
         costs_a_node=False,
+        lasts=True,
     ),
     Scenario(
         name="bad-config",
@@ -147,8 +158,9 @@ _ALL = (
         target=Target.LEADER,
         truth_kind="bad_config",
         hold_s=20.0,
-        rto_target_ms=25_000,
+        rto_target_ms=5_000,
         costs_a_node=False,
+        lasts=True,
         params={"batch_records": 1, "writes_in_flight": 1},
     ),
 )

@@ -20,7 +20,7 @@ from azure.storage.blob import BlobServiceClient
 from storage_core.config import EMULATOR_ACCOUNT, EMULATOR_KEY, HOST
 
 PACE_S = 0.1
-WRITES_MAX = 3_000
+WRITES_MAX = 6_000
 BODY = b"written by the vendor's client\n" * 8
 
 

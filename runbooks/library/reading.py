@@ -24,7 +24,7 @@ from runbooks.engine.expression import BadExpression
 from runbooks.engine.plan import StepKind
 from runbooks.kinds import KINDS
 from runbooks.library.definition import Runbook, build, seconds
-from runbooks.limits import TASK_SOFT_LIMIT_S
+from runbooks.limits import STEP_TIMEOUT_S_MAX
 from runbooks.steps.table import STEP_ACTIONS
 
 FILE_BYTES_MAX: Final = 64 * 1024
@@ -202,8 +202,8 @@ def _nonsense_of_step(
         yield places.problem(path, "a guarded step needs verify, to be settled after a crash")
     if "fence" in step and not action.has_fence:
         yield places.problem((*path, "fence"), f"{action.name} takes no fence")
-    if seconds(step.get("timeout", "1s")) >= TASK_SOFT_LIMIT_S:
-        yield places.problem((*path, "timeout"), f"less than {TASK_SOFT_LIMIT_S} s")
+    if seconds(step.get("timeout", "1s")) >= STEP_TIMEOUT_S_MAX:
+        yield places.problem((*path, "timeout"), f"less than {STEP_TIMEOUT_S_MAX} s")
     for error in Draft202012Validator(action.schema()).iter_errors(step.get("with", {})):
         # What is only known when it is sent is checked then, by the action.
         if not _is_template(error.instance):

@@ -46,6 +46,13 @@ class Command(BaseCommand):
         run = kinds.add_parser("run", help="start a drill")
         run.add_argument("scenario", choices=sorted(SCENARIOS), metavar="SCENARIO")
         run.add_argument("--seed", type=int, help="repeats the same draw of keys and pace")
+        run.add_argument(
+            "--param",
+            action="append",
+            default=[],
+            metavar="NAME=VALUE",
+            help="hold_s=240: how long the fault stands, in seconds",
+        )
         run.add_argument("--json", action="store_true", help="print the result as JSON")
         run.add_argument("--wait", action="store_true", help="the default; --no-wait leaves it")
         run.add_argument("--no-wait", dest="leave", action="store_true", help="don't wait")
@@ -65,9 +72,10 @@ class Command(BaseCommand):
 
     def _run(self, options: dict[str, Any]) -> int:
         scenario = options["scenario"]
+        hold_s = _hold_s(options["param"])
         record(actor=ACTOR, action="start drill", target=scenario)
         try:
-            drill = actions.start(scenario, actor=ACTOR, seed=options["seed"])
+            drill = actions.start(scenario, actor=ACTOR, seed=options["seed"], hold_s=hold_s)
         except GuardsFailed as error:
             for guard in error.guards:
                 mark = "passed" if guard.passed else "FAILED"
@@ -79,12 +87,12 @@ class Command(BaseCommand):
             self.stdout.write(f"drill {drill.pk}: {settings.PUBLIC_URL}/drills/{drill.pk}")
         if options["leave"]:
             return 0
-        found = self._wait(drill.pk)
+        found = self._wait(drill.pk, WAIT_S_MAX + (hold_s or 0.0))
         self._print(found, as_json=options["json"])
         return EXIT_CODES.get(found.verdict, EXIT_NO_VERDICT)
 
-    def _wait(self, drill_id: int) -> DrillRow:
-        give_up_s = time.monotonic() + WAIT_S_MAX
+    def _wait(self, drill_id: int, seconds: float) -> DrillRow:
+        give_up_s = time.monotonic() + seconds
         found = queries.report(drill_id)
         while found.is_active and time.monotonic() < give_up_s:
             time.sleep(POLL_S)
@@ -134,3 +142,17 @@ class Command(BaseCommand):
             return
         for line in words.lines(drill):
             self.stdout.write(line)
+
+
+def _hold_s(params: list[str]) -> float | None:
+    """The one parameter that there is; None leaves it to the scenario."""
+    found = None
+    for param in params:
+        name, _, value = param.partition("=")
+        if name != "hold_s":
+            raise CommandError(f"--param {name}: expected hold_s=SECONDS", returncode=2)
+        try:
+            found = float(value)
+        except ValueError:
+            raise CommandError(f"hold_s is {value!r}; expected seconds", returncode=2) from None
+    return found

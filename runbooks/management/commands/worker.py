@@ -18,7 +18,8 @@ from django.core.management.base import BaseCommand
 from runbooks import bell, limits, worker_stop, worker_trace
 from runbooks.worker_beat import BeatStep
 
-CONCURRENCY_DEFAULT = 2
+CONCURRENCY_DEFAULT = 3
+"""One for a drill, for minutes; one for a runbook that waits; a diagnosis waits for neither."""
 
 
 class Command(BaseCommand):
