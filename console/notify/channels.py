@@ -7,6 +7,8 @@ loaded when the channel is made, and names are looked up by the resolver of the 
 
 from __future__ import annotations
 
+# The codec of host names is else read from disk when the first page leaves, which may be too late.
+import encodings.idna  # noqa: F401
 import http.client
 import json
 import smtplib

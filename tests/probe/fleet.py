@@ -10,6 +10,7 @@ import sys
 import tempfile
 import threading
 import time
+from collections.abc import Mapping
 from pathlib import Path
 from types import TracebackType
 
@@ -26,9 +27,16 @@ STOP_S_MAX = 40.0
 class Fleet:
     """`manage.py up` as a context manager. `output` is what the person at the terminal sees."""
 
-    def __init__(self, *, demo: bool = False) -> None:
+    def __init__(
+        self,
+        *,
+        demo: bool = False,
+        home: Path | None = None,
+        settings: Mapping[str, str] | None = None,
+    ) -> None:
+        """`home` is made and removed if none is given; `settings` are further variables."""
         self._kept = tempfile.TemporaryDirectory(prefix="hf-")
-        self.home = Path(self._kept.name)
+        self.home = home or Path(self._kept.name)
         base = free_port_base()
         self.environment = dict(
             os.environ,
@@ -40,6 +48,7 @@ class Fleet:
             HOLDFAST_WEB_PORT=str(base + 33),
             DEMO="1" if demo else "0",
             PYTHONUNBUFFERED="1",
+            **(settings or {}),
         )
         # The tests' own settings are not the product's.
         self.environment.pop("DJANGO_SETTINGS_MODULE", None)

@@ -1,6 +1,7 @@
 """`manage.py watcher`: expired leases, passed deadlines, lost bells; one look a second.
 
-It needs no worker and no broker to do its part. Further duties (alerts, schedules) come from
+It needs no worker and no broker to do its part, and no disk to page: what it logs is written by a
+thread of its own. Further duties (alerts, schedules) come from
 applications named in the setting WATCHER_DUTIES: dotted paths of `runbooks.watch.Duty` values.
 """
 
@@ -16,10 +17,12 @@ from django.core.management.base import BaseCommand
 from django.db import close_old_connections
 from django.utils.module_loading import import_string
 
-from runbooks import clock, heartbeat, tasks
+from runbooks import clock, heartbeat, log_thread, tasks
 from runbooks.watch import Duty, Watch
 
 logger = logging.getLogger(__name__)
+
+LAST_LINES_S = 1.0
 
 
 class Command(BaseCommand):
@@ -28,6 +31,7 @@ class Command(BaseCommand):
     requires_system_checks = []
 
     def handle(self, *_args: Any, **_options: Any) -> None:
+        lines = log_thread.take_over(logging.getLogger())
         run_folder = settings.HOLDFAST.run
 
         def beat(now_ms: int, note: str) -> None:
@@ -39,6 +43,7 @@ class Command(BaseCommand):
         logger.warning("the watcher is on duty")
         watch.run()
         logger.warning("the watcher was told to stop")
+        lines.stop(LAST_LINES_S)
 
 
 def duties() -> list[Duty]:
