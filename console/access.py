@@ -96,6 +96,9 @@ RULES: Mapping[str, Rule] = {
     # Now and the fleet
     "now": page(GET=VIEWER),
     "demo": page(POST=RESPONDER),
+    "tour-strip": page(GET=VIEWER),
+    "tour-move": page(POST=VIEWER),
+    "tour-act": page(POST=RESPONDER),
     "cluster": page(GET=VIEWER),
     # Signals
     "traces": page(GET=VIEWER),

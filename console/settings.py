@@ -75,6 +75,7 @@ TEMPLATES = [
                 "django.contrib.auth.context_processors.auth",
                 "console.frame.frame",
                 "console.gate.may",
+                "console.tour.views.place",
             ],
             "builtins": ["console.templatetags.face"],
         },

@@ -17,6 +17,7 @@ from console.runs import runbook_views as runbooks
 from console.runs import views as runs
 from console.settings_page import search, settings_page
 from console.slos import views as slos
+from console.tour import views as tour
 from console.traces import views as traces
 from console.triage import views as triage
 
@@ -29,6 +30,9 @@ def healthz(request: HttpRequest) -> HttpResponse:
 urlpatterns = [
     path("", now.now, name="now"),
     path("demo", now.demo, name="demo"),
+    path("tour", tour.show, name="tour-strip"),
+    path("tour/move", tour.move, name="tour-move"),
+    path("tour/act", tour.act, name="tour-act"),
     path("cluster", cluster.cluster, name="cluster"),
     path("traces", traces.traces, name="traces"),
     path("traces/<str:trace_id>", traces.trace, name="trace"),

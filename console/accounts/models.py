@@ -23,6 +23,7 @@ class Person(models.Model):
     role = models.CharField(max_length=12, choices=[(word, word) for word in ROLES])
     email = models.CharField(max_length=EMAIL_CHARS_MAX, blank=True, default="")
     slack_id = models.CharField(max_length=SLACK_ID_CHARS_MAX, blank=True, default="")
+    tour = models.JSONField(default=dict, blank=True)
 
     class Meta:
         constraints = [

@@ -266,6 +266,12 @@ _SAME = tuple(
 )
 
 
+def of_drill(run_id: int) -> IncidentRow | None:
+    """The first incident that this drill opened; None if nothing alerted (yet). One query."""
+    row = Incident.objects.filter(drill_run=run_id, merged_into=None).order_by("pk").first()
+    return None if row is None else _row(row)
+
+
 def _row(row: Incident) -> IncidentRow:
     same: dict[str, Any] = {name: getattr(row, name) for name in _SAME}
     return IncidentRow(

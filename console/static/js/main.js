@@ -1,4 +1,5 @@
 /* What every page has: live values, keys, times, dialogs. */
+import { mount as mountCopy } from "./copy.js";
 import { mount as mountDialogs } from "./dialogs.js";
 import { mount as mountForms } from "./forms.js";
 import { mount as mountKeys } from "./keys.js";
@@ -10,3 +11,4 @@ mountDialogs(document);
 mountLive(document);
 mountKeys(document);
 mountForms(document);
+mountCopy(document);
