@@ -26,6 +26,8 @@ from runbooks.drills import actions as drills
 from runbooks.errors import BadParameter
 
 SURPRISE = "surprise"
+HOLD_S = 300.0
+"""Long enough to read, judge and approve; the drill ends it if nobody does."""
 
 
 def tour_of(user: User) -> Tour | None:
@@ -52,7 +54,7 @@ def break_it(user: User, tour: Tour, choice: str) -> Tour:
     if not is_surprise and choice not in FAULTS:
         raise BadParameter("fault", choice, f"one of {', '.join((*FAULTS, SURPRISE))}")
     scenario = random.choice(SURPRISES) if is_surprise else choice
-    drill = _start(user, scenario)
+    drill = _start(user, scenario, hold_s=HOLD_S)
     return _save(user, replace(tour, step=BREAK, drill=drill, is_surprise=is_surprise))
 
 
@@ -66,10 +68,10 @@ def prove(user: User, tour: Tour) -> Tour:
     return _save(user, replace(tour, step=LAST, proof=_start(user, PROOF)))
 
 
-def _start(user: User, scenario: str) -> int:
+def _start(user: User, scenario: str, *, hold_s: float | None = None) -> int:
     name = user.get_username()
     record(actor=name, action="start drill", target=scenario, detail={"tour": True})
-    return int(drills.start(scenario, actor=name).pk)
+    return int(drills.start(scenario, actor=name, hold_s=hold_s).pk)
 
 
 def _save(user: User, tour: Tour) -> Tour:
