@@ -17,6 +17,7 @@ import subprocess
 import sys
 import tempfile
 import time
+from collections.abc import Sequence
 from pathlib import Path
 from types import TracebackType
 
@@ -124,13 +125,17 @@ class Cluster:
             canary.write_text(base64.b64encode(secrets.token_bytes(64)).decode())
             canary.chmod(0o600)
 
+    def command(self, node: int) -> Sequence[str]:
+        """What a node's process is started with, the interpreter first."""
+        return (sys.executable, str(ROOT / "manage.py"), "node", str(node))
+
     def start(self, node: int, wrapper: tuple[str, ...] = ()) -> None:
         """Start one node, maybe under `wrapper` (strace, say)."""
         door = self._doors[node]
         door.listen(BACKLOG)
         with open(self.home / "logs" / f"node-{node}.log", "ab") as log:
             self.nodes[node] = subprocess.Popen(
-                [*wrapper, sys.executable, str(ROOT / "manage.py"), "node", str(node)],
+                [*wrapper, *self.command(node)],
                 cwd=ROOT,
                 env=dict(self.environment, HOLDFAST_FRONT_FD=str(door.fileno())),
                 pass_fds=(door.fileno(),),

@@ -1,9 +1,9 @@
 """What drills and the rest of the console tell each other.
 
 Two guards: no drill beside a real incident, and none that spends a budget that is nearly gone; a
-real page that opens meanwhile ends the drill. And afterwards, one more duty: when the console
-noticed a drill's fault and what it said of the cause, noted beside the right answer. That
-comparison is made here, after the fact, so that whoever diagnoses never needs to see a drill.
+real page that opens meanwhile ends the drill. And one more duty: when the console noticed a
+drill's fault and named a cause, for the report of a drill that is under way. Whether that was right
+is marked later, by `console.triage.judge` and by nobody else.
 """
 
 from __future__ import annotations
@@ -23,8 +23,6 @@ from runbooks.drills.models import Drill
 from runbooks.watch import Duty
 
 LOOK_BACK = timedelta(minutes=15)
-SETTLED = timedelta(seconds=60)
-"""An alert may fire this long after the fault is gone; only then "no objective moved" is true."""
 
 
 def no_real_incident(_now_ms: int) -> GuardResult:
@@ -46,33 +44,23 @@ def budget_left(_now_ms: int) -> GuardResult:
 
 
 def note_responses(now_ms: int) -> str:
-    """For drills of late: what the console made of them."""
-    now = from_ms(now_ms)
-    drills = Drill.objects.filter(faulted_at__gte=now - LOOK_BACK, finished_at__isnull=False)
+    """For drills of late that nobody judged yet: what the console made of them so far."""
+    drills = Drill.objects.filter(created_at__gte=from_ms(now_ms) - LOOK_BACK, was_judged=None)
     noted = 0
-    for drill in drills.exclude(was_judged=False).filter(triage=""):
+    for drill in drills:
         incident = Incident.objects.filter(drill_run=drill.pk).order_by("pk").first()
-        over = drill.finished_at is not None and now - drill.finished_at > SETTLED
         if incident is None:
-            if over:
-                journal.note_response(drill.pk, {}, was_judged=False)
-                noted += 1
             continue
         response = {
-            "incident": incident.pk,
+            "incident_id": incident.pk,
             "detected_ms": _ms(incident.opened_at),
             "named_ms": _ms(incident.named_at),
             "mitigated_ms": _ms(incident.mitigated_at or incident.fixed_at),
         }
         if response != drill.response:
-            journal.note_response(drill.pk, response, was_judged=True)
-        if over:
-            right = (drill.truth_entity, drill.truth_kind)
-            said = (incident.cause_entity, incident.cause_kind)
-            text = ", ".join(said) if incident.cause_kind else "unknown"
-            journal.note_triage(drill.pk, is_hit=said == right, said=text)
+            journal.note_response(drill.pk, response, was_judged=None)
             noted += 1
-    return f"{noted} drills judged" if noted else ""
+    return f"{noted} responses noted" if noted else ""
 
 
 def _ms(moment: datetime | None) -> int | None:

@@ -157,9 +157,9 @@ class Book:
 
     def _fires(self, transition: Transition, now_ms: int, is_silenced: bool) -> Decision:
         drill_run = self._drill_of(transition)
-        incident = self._own(transition, now_ms, is_drill=drill_run is not None)
+        incident = self._own(transition, now_ms, drill_run)
         if incident is None:
-            incident = self._near(transition, now_ms, is_drill=drill_run is not None)
+            incident = self._near(transition, drill_run)
         if incident is None:
             return self._open(transition, now_ms, drill_run, is_silenced)
         word = Word.JOINED
@@ -245,21 +245,23 @@ class Book:
             found.append(Decision(word=word, incident=changed, transition=transition, at_ms=now_ms))
         return found
 
-    def _own(self, transition: Transition, now_ms: int, *, is_drill: bool) -> Incident | None:
+    def _own(self, transition: Transition, now_ms: int, drill_run: int | None) -> Incident | None:
+        is_drill = drill_run is not None
         incident = self._incidents.get(self._of_alert.get((transition.key, is_drill), ""))
-        if incident is None:
+        # The same alert in two drills is two troubles, however soon one follows the other.
+        if incident is None or incident.drill_run != drill_run:
             return None
         ended_ms = incident.ended_ms
         lately = ended_ms is not None and now_ms - ended_ms <= limits.REJOIN_WITHIN_MS
         return incident if incident.firing or lately else None
 
-    def _near(self, transition: Transition, now_ms: int, *, is_drill: bool) -> Incident | None:
+    def _near(self, transition: Transition, drill_run: int | None) -> Incident | None:
         scope = scope_of(transition)
         for incident in self.incidents:
             if (
                 incident.firing
                 and incident.is_open
-                and incident.is_drill == is_drill
+                and incident.drill_run == drill_run
                 and incident.scope == scope
                 and _onsets_meet(incident, transition.started_ms)
             ):
@@ -274,7 +276,8 @@ class Book:
             return int(marked)
         for drill in self._drills:
             ended = drill.until_ms is not None and transition.started_ms > drill.until_ms
-            if transition.started_ms >= drill.since_ms and not ended:
+            began_ms = drill.since_ms - limits.DRILL_ONSET_MS
+            if transition.started_ms >= began_ms and not ended:
                 return drill.run_id
         return None
 

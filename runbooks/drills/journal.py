@@ -61,8 +61,10 @@ def conclude(run_id: int, result: Mapping[str, object]) -> bool:
     return changed == 1
 
 
-def note_response(run_id: int, response: Mapping[str, object], *, was_judged: bool) -> None:
-    """When the console noticed, named and saw the end of it, in Unix ms."""
+def note_response(run_id: int, response: Mapping[str, object], *, was_judged: bool | None) -> None:
+    """When the console noticed, named and saw the end of it, in Unix ms. `was_judged`: an objective
+    moved; None while that may still come.
+    """
     Drill.objects.filter(pk=run_id).update(response=dict(response), was_judged=was_judged)
 
 

@@ -13,7 +13,7 @@ from django.test import Client
 from console.drills import hooks
 from console.incidents.models import Incident
 from runbooks import actions as runs
-from runbooks.clock import from_ms
+from runbooks.clock import from_ms, to_ms
 from runbooks.drills import history, journal, mark
 from runbooks.drills.folder import DrillFolder, EventWriter
 from runbooks.drills.mark import DrillMark
@@ -183,25 +183,12 @@ def test_a_real_open_page_forbids_a_drill_and_a_drills_own_does_not(db: None) ->
     assert not hooks.no_real_incident(0).passed
 
 
-@pytest.mark.parametrize(("kind", "triage"), [("node_down", "hit"), ("fsync_stall", "miss")])
-def test_a_drill_is_judged_by_what_its_incident_named(drill: Drill, kind: str, triage: str) -> None:
-    conclude(drill, "passed")
-    make_incident(drill_run=drill.pk, cause_entity="node-0", cause_kind=kind)
+def test_a_report_says_what_the_console_made_of_it_before_it_is_judged(drill: Drill) -> None:
+    incident = make_incident(drill_run=drill.pk, cause_entity="node-0", cause_kind="node_down")
 
-    hooks.note_responses(1_200_000)
+    hooks.note_responses(to_ms(drill.created_at) + 1000)
 
     drill.refresh_from_db()
-    assert (drill.triage, drill.was_judged) == (triage, True)
+    assert (drill.triage, drill.was_judged) == ("", None)
+    assert drill.response["incident_id"] == incident.pk
     assert drill.response["detected_ms"] == 1_002_000
-
-
-def test_a_drill_that_moved_no_objective_is_not_judged(drill: Drill) -> None:
-    conclude(drill, "passed")
-
-    hooks.note_responses(1_012_000)
-    drill.refresh_from_db()
-    assert drill.was_judged is None
-
-    hooks.note_responses(1_200_000)
-    judged = Drill.objects.get(pk=drill.pk)
-    assert (judged.was_judged, judged.triage) == (False, "")

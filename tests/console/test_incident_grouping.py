@@ -115,13 +115,29 @@ def test_a_drills_alerts_are_kept_apart_from_real_ones() -> None:
     assert decision.incident.drill_run == 88
 
 
-def test_trouble_that_began_before_the_drill_is_not_the_drills() -> None:
+@pytest.mark.parametrize(("onset_s", "drill_run"), [(14, None), (16, 88)])
+def test_trouble_that_began_well_before_the_drill_is_not_the_drills(
+    onset_s: int, drill_run: int | None
+) -> None:
     book = Book()
-    book.note_drills([Drilling(run_id=88, since_ms=at(10))])
+    book.note_drills([Drilling(run_id=88, since_ms=at(30))])
 
-    (decision,) = book.receive([alert(onset_s=9)], at(20))
+    (decision,) = book.receive([alert(onset_s=onset_s)], at(40))
 
-    assert decision.incident.drill_run is None
+    assert decision.incident.drill_run == drill_run
+
+
+def test_the_same_alert_in_the_next_drill_is_an_incident_of_its_own() -> None:
+    book = Book()
+    book.note_drills([Drilling(run_id=88, since_ms=at(0), until_ms=at(60))])
+    book.receive([alert(onset_s=5)], at(12))
+    book.receive([alert(state="resolved", onset_s=5)], at(70))
+    book.note_drills([Drilling(run_id=89, since_ms=at(100))])
+
+    (decision,) = book.receive([alert(onset_s=105)], at(112))
+
+    assert decision.word is Word.OPENED
+    assert decision.incident.drill_run == 89
 
 
 def test_what_outlives_its_drill_becomes_real() -> None:
