@@ -198,7 +198,8 @@ class Recorder:
             last_ns = clock.folded_until_ns
         for stage, at_ns in clock.marks:
             if at_ns > last_ns:
-                spent[stage] = spent.get(stage, 0) + at_ns - last_ns
+                earlier_ns = spent[stage] if stage in spent else 0
+                spent[stage] = earlier_ns + at_ns - last_ns
                 last_ns = at_ns
         stages = row.stages
         for stage, value_ns in spent.items():

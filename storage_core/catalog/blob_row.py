@@ -59,7 +59,10 @@ class ListedBlock(NamedTuple):
 
 
 class BlobRow:
-    """A committed blob. Read-only; compares by its bytes."""
+    """A committed blob. Read-only; compares by its bytes.
+
+    `header_lines` is whatever the front end wants to keep with it: what it says of the blob.
+    """
 
     __slots__ = (
         "_blocks",
@@ -74,6 +77,7 @@ class BlobRow:
         "created_ms",
         "etag_index",
         "extent_count",
+        "header_lines",
         "is_paged",
         "last_modified_ms",
         "layout_id",
@@ -109,6 +113,7 @@ class BlobRow:
         self._metadata: Optional[Metadata] = None
         self._extents: Optional[Tuple[Extent, ...]] = None
         self._blocks: Optional[Tuple[Block, ...]] = None
+        self.header_lines: Optional[str] = None
 
     def __eq__(self, other: object) -> bool:
         return isinstance(other, BlobRow) and other._raw == self._raw

@@ -12,11 +12,15 @@ Only container keys join two names: account and container, by a NUL that `codec`
 from __future__ import annotations
 
 import struct
+from functools import lru_cache
 
 _U64 = struct.Struct(">Q")
 _U64_PAIR = struct.Struct(">QQ")
 _U32 = struct.Struct(">I")
 _U16 = struct.Struct(">H")
+
+# Containers in use at one time have their keys at hand.
+_KNOWN_MAX = 1024
 
 ACCOUNT = b"A"
 BLOB = b"B"
@@ -55,6 +59,7 @@ def account_of(key: bytes) -> str:
     return key[1:].decode("utf-8")
 
 
+@lru_cache(maxsize=_KNOWN_MAX)
 def container(account_name: str, name: str) -> bytes:
     return joined_container(account_name.encode("utf-8"), name.encode("utf-8"))
 
@@ -68,9 +73,10 @@ def container_name_of(key: bytes) -> str:
 
 
 def blob(generation: int, name: bytes) -> bytes:
-    return BLOB + _U64.pack(generation) + name
+    return blobs_of(generation) + name
 
 
+@lru_cache(maxsize=_KNOWN_MAX)
 def blobs_of(generation: int) -> bytes:
     """The prefix of all blobs of one container."""
     return BLOB + _U64.pack(generation)

@@ -19,8 +19,8 @@ from storage_core.index.port import IndexPort
 
 # A scan returns whole rows; under a delimiter most of them may be folded into one prefix.
 SCAN_ROWS_MAX = 256
-# Rows of small blobs that are kept decoded, and how large such a row may be: about 2 MiB in all.
-KEPT_ROWS_MAX = 1024
+# Rows of small blobs that are kept decoded, and how large such a row may be: some 10 MiB in all.
+KEPT_ROWS_MAX = 8192
 KEPT_ROW_BYTES_MAX = 512
 
 
@@ -103,7 +103,7 @@ class CatalogView:
         generation = self._generation(account, container)
         if generation is None:
             return None
-        raw = self._index.get(keys.blob(generation, name.encode("utf-8")))
+        raw = self._index.get(keys.blobs_of(generation) + name.encode("utf-8"))
         if raw is None:
             return None
         row = self._rows.get(raw)

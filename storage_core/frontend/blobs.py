@@ -32,7 +32,7 @@ def prepare_put_blob(x: Exchange) -> None:
     if kind != b"BlockBlob":
         reason = "This release keeps block blobs only."
         raise bad_header("x-ms-blob-type", values.text(kind), reason)
-    properties = values.blob_properties(headers, body_type=True)
+    properties = values.blob_properties(headers, x.shape.describing, body_type=True)
     md5 = values.content_md5(headers, b"content-md5")
     if md5 and not properties.content_md5:
         properties = properties._replace(content_md5=md5)
@@ -43,7 +43,7 @@ def prepare_put_blob(x: Exchange) -> None:
         target.blob,
         x.length or 0,
         properties,
-        values.metadata(x.raw),
+        x.metadata(),
         values.conditions(headers),
     )
 
@@ -71,7 +71,7 @@ def set_blob_metadata(x: Exchange) -> None:
             target.account,
             target.container,
             target.blob,
-            values.metadata(x.raw),
+            x.metadata(),
             values.conditions(x.headers),
         ),
         _changed,
@@ -88,7 +88,7 @@ def set_blob_properties(x: Exchange) -> None:
             target.account,
             target.container,
             target.blob,
-            values.blob_properties(x.headers, body_type=False),
+            values.blob_properties(x.headers, x.shape.describing, body_type=False),
             values.conditions(x.headers),
         ),
         _changed,

@@ -64,8 +64,8 @@ def prepare_put_block(x: Exchange) -> None:
 
 def prepare_put_block_list(x: Exchange) -> None:
     """Put Block List, the head: refuse a wrong one before its body comes."""
-    values.blob_properties(x.headers, body_type=False)
-    values.metadata(x.raw)
+    values.blob_properties(x.headers, x.shape.describing, body_type=False)
+    x.metadata()
     values.conditions(x.headers)
 
 
@@ -105,8 +105,8 @@ def _submit_list(x: Exchange, choices: tuple[BlockChoice, ...]) -> None:
             target.container,
             target.blob,
             choices,
-            values.blob_properties(x.headers, body_type=False),
-            values.metadata(x.raw),
+            values.blob_properties(x.headers, x.shape.describing, body_type=False),
+            x.metadata(),
             values.conditions(x.headers),
         ),
         _committed,

@@ -18,6 +18,8 @@ from storage_core.catalog.commands import CHUNK_BYTES
 
 # Reading stops here: what is buffered stays under two chunks, the rest of the window is in flight.
 BUFFERED_BYTES_MAX: Final = CHUNK_BYTES
+# Most requests have no body: they share this, which is never added to.
+_NOTHING: Final[deque[bytes]] = deque(maxlen=0)
 
 
 class ClientGone(Exception):
@@ -60,7 +62,7 @@ class Body:
     def __init__(self, budget: Budget, on_room: Callable[[], None]) -> None:
         self._budget = budget
         self._on_room = on_room
-        self._pieces: deque[bytes] = deque()
+        self._pieces = _NOTHING
         self._waiter: asyncio.Future[None] | None = None
         # Taken from the budget and not yet given back.
         self._held_bytes = 0
@@ -71,6 +73,8 @@ class Body:
 
     def feed(self, data: bytes) -> None:
         size = len(data)
+        if self._pieces is _NOTHING:
+            self._pieces = deque()
         self._pieces.append(data)
         self.buffered_bytes += size
         self.received_bytes += size
@@ -81,7 +85,8 @@ class Body:
 
     def end(self) -> None:
         self.ended = True
-        self._wake()
+        if self._waiter is not None:
+            self._wake()
 
     def fail(self, error: Exception) -> None:
         """No more will come, and why. A body that is whole can't fail any more."""
@@ -116,7 +121,7 @@ class Body:
     def take_all(self) -> bytes:
         """The whole of a body that has ended, still held until the request is settled."""
         assert self.ended, "only a whole body is taken at once"
-        pieces, self._pieces = self._pieces, deque()
+        pieces, self._pieces = self._pieces, _NOTHING
         self.buffered_bytes = 0
         return pieces[0] if len(pieces) == 1 else b"".join(pieces)
 

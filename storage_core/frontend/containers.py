@@ -34,7 +34,7 @@ def create_container(x: Exchange) -> None:
     if x.headers.get(b"x-ms-blob-public-access"):
         raise Refusal("PublicAccessNotPermitted")
     target = x.target
-    command = CreateContainer(target.account, target.container, values.metadata(x.raw))
+    command = CreateContainer(target.account, target.container, x.metadata())
     x.submit(command, _created)
 
 
@@ -58,7 +58,7 @@ def set_container_metadata(x: Exchange) -> None:
     """Set Container Metadata: replaces all of it."""
     target = x.target
     command = SetContainerMetadata(
-        target.account, target.container, values.metadata(x.raw), values.conditions(x.headers)
+        target.account, target.container, x.metadata(), values.conditions(x.headers)
     )
     x.submit(command, _changed)
 

@@ -14,7 +14,7 @@ from __future__ import annotations
 
 import asyncio
 import functools
-from collections.abc import Callable, Coroutine, Mapping
+from collections.abc import Callable, Coroutine, Mapping, Sequence
 from time import monotonic_ns
 from typing import TYPE_CHECKING, Final
 
@@ -37,11 +37,12 @@ from storage_core.frontend.responder import (
     of_outcome,
     of_store_error,
 )
+from storage_core.frontend.shape import Shape, shape_of
 from storage_core.frontend.target import Target, check_names, parse
 from telemetry import names
 
 if TYPE_CHECKING:
-    from storage_core.catalog.commands import Command, Outcome
+    from storage_core.catalog.commands import Command, Metadata, Outcome
     from storage_core.catalog.view import CatalogView
     from storage_core.frontend.http import Connection
     from telemetry.tracing import StageClock
@@ -49,14 +50,15 @@ if TYPE_CHECKING:
 _VERSION_MIN: Final = VERSION_MIN.encode()
 _CONTINUE: Final = b"HTTP/1.1 100 Continue\r\n\r\n"
 _NO_TARGET: Final = Target(b"/", "", "", "", ())
+_NO_SHAPE: Final = Shape(())
 
 
 class Exchange(Responder):
-    """Owned by one connection. `raw` are the header lines as received."""
+    """Owned by one connection. `received` are the names of its headers, `lines` their values."""
 
     __slots__ = (
-        "_task", "_then", "_url", "_wait_us", "broken", "command", "crc", "headers", "operation",
-        "raw", "store", "target",
+        "_task", "_then", "_url", "_wait_us", "broken", "command", "crc", "headers", "lines",
+        "operation", "received", "shape", "store", "target",
     )  # fmt: skip
 
     def __init__(
@@ -65,7 +67,8 @@ class Exchange(Responder):
         clock: StageClock,
         method: bytes,
         url: bytes,
-        raw: list[tuple[bytes, bytes]],
+        received: tuple[bytes, ...],
+        lines: list[bytes],
         *,
         keep_alive: bool,
     ) -> None:
@@ -78,7 +81,9 @@ class Exchange(Responder):
         # How long the store may take; the time that the client takes for its body isn't counted.
         self._wait_us = self.front.request_us
         self.broken: Refusal | None = None
-        self.raw = raw
+        self.received = received
+        self.lines = lines
+        self.shape = _NO_SHAPE
         # What the request's head asks for, until its body is here; and the body's checksum.
         self.command: Command | None = None
         self.crc = 0
@@ -98,13 +103,16 @@ class Exchange(Responder):
             self._understand()
             self._authenticate()
             clock.stamp(names.AUTHORIZE)
-            self.operation = operation = router.route(self.method, self.target, self.headers)
+            self.operation = operation = router.route(
+                self.method, self.target, self.shape, self.headers
+            )
             clock.operation = operation.number
             check_names(self.target)
-            if operation.body == router.NO_BODY:
-                self._admit_no_body()
-            else:
+            if operation.body != router.NO_BODY:
                 self._admit_body(operation)
+            elif self.shape.expects and self.length != 0:
+                # A body without meaning is swallowed; a client that would wait isn't asked for it.
+                self.close_after = True
             clock.stamp(names.PARSE)
         except Refusal as refusal:
             self.refuse(refusal)
@@ -114,11 +122,19 @@ class Exchange(Responder):
             self.failed("request head")
 
     def _understand(self) -> None:
-        raw = self.raw
-        self.headers = headers = {name.lower(): value for name, value in raw}
-        if len(headers) != len(raw):
-            self.headers = headers = _joined(raw)
-        self._client_id = headers.get(b"x-ms-client-request-id", b"")
+        self.shape = shape = shape_of(self.received)
+        headers = dict(zip(shape.names, self.lines, strict=False))  # trailers may have followed
+        if shape.is_repeated:
+            headers = _joined(shape.names, self.lines)
+        self.headers = headers
+        if shape.has_client_id:
+            self._client_id = headers[b"x-ms-client-request-id"]
+        if shape.is_framed or self.method == b"CONNECT":
+            self._measure(headers)
+        self.target = parse(self._url)
+
+    def _measure(self, headers: Mapping[bytes, bytes]) -> None:
+        """How long the body says it is."""
         framing = headers.get(b"transfer-encoding")
         length = headers.get(b"content-length")
         if framing is not None:
@@ -133,22 +149,14 @@ class Exchange(Responder):
             if self.length != 0 or self.method == b"CONNECT":
                 raise malformed("This server speaks HTTP/1.1 only.")
             self.close_after = True
-        self.target = parse(self._url)
 
     def _authenticate(self) -> None:
-        headers, target = self.headers, self.target
-        self.front.authenticator.check(
-            self.store.view(),
-            method=self.method,
-            headers=headers,
-            account=target.account,
-            path=target.path,
-            query=target.query,
-            now_ms=self.front.wall_ms(),
-            loopback=self.connection.loopback,
-        )
-        self._admit_account(target.account)
-        version = headers.get(b"x-ms-version")
+        front, target = self.front, self.target
+        front.authenticator.check(self)
+        self.clock.account = target.account
+        if front.throttle.limits or target.account == CANARY_ACCOUNT:
+            self._admit_account(target.account)
+        version = self.headers.get(b"x-ms-version")
         if version is None:
             raise Refusal("MissingRequiredHeader", [("HeaderName", "x-ms-version")])
         if not values.is_version(version) or version < _VERSION_MIN:
@@ -157,17 +165,15 @@ class Exchange(Responder):
         self._version = version.decode()
         if target.query:
             self._shorten_wait(target.parameter("timeout"))
-        parent = headers.get(b"traceparent")
-        if parent is not None:
-            self.clock.follow(values.text(parent))
+        if self.shape.has_traceparent:
+            self.clock.follow(values.text(self.headers[b"traceparent"]))
 
     def _admit_account(self, account: str) -> None:
-        """Whose request it is, and whether that account may have another one now."""
+        """Which lane it counts in, and whether that account may have another request now."""
         clock, throttle = self.clock, self.front.throttle
-        clock.account = account
         if account == CANARY_ACCOUNT:
             clock.lane = names.LANE_CANARY
-        if throttle.limits and not throttle.admits(account, monotonic_ns() / 1e9):
+        if not throttle.admits(account, monotonic_ns() / 1e9):
             clock.lane = names.LANE_THROTTLED
             raise over_limit(account, throttle.limits[account], throttle.retry_after_s(account))
 
@@ -178,11 +184,6 @@ class Exchange(Responder):
                 raise bad_parameter("timeout", timeout, "A number of seconds is needed.")
             self._wait_us = min(self._wait_us, seconds * 1_000_000)
 
-    def _admit_no_body(self) -> None:
-        """A body without meaning is swallowed; a client that would wait to send it isn't asked."""
-        if self.length != 0 and b"expect" in self.headers:
-            self.close_after = True
-
     def _admit_body(self, operation: router.Operation) -> None:
         """Refuse what the head shows to be wrong, then let the body come."""
         length = self.length
@@ -192,7 +193,7 @@ class Exchange(Responder):
             raise _too_large(operation)
         assert operation.prepare is not None, operation
         operation.prepare(self)
-        expect = self.headers.get(b"expect")
+        expect = self.headers[b"expect"] if self.shape.expects else None
         is_large = length is None or length > router.INLINE_MAX
         if self.command is not None and (is_large or expect is not None):
             code = self.store.precheck(self.command)
@@ -232,7 +233,7 @@ class Exchange(Responder):
         self.body.end()
         if self.answered:
             self.connection.finished(self)
-        elif self.operation is not None and self._task is None:
+        else:
             self.run_operation()
 
     def run_operation(self) -> None:
@@ -350,16 +351,21 @@ class Exchange(Responder):
     def view(self) -> CatalogView:
         return self.store.view()
 
+    def metadata(self) -> Metadata:
+        """What the request's x-ms-meta- headers say, their case kept."""
+        if not self.shape.has_metadata:
+            return ()
+        return values.metadata(list(zip(self.received, self.lines, strict=False)))
+
 
 def _too_large(operation: router.Operation) -> Refusal:
     return Refusal("RequestBodyTooLarge", [("MaxLimit", "%d" % operation.body_bytes_max)])
 
 
-def _joined(raw: list[tuple[bytes, bytes]]) -> dict[bytes, bytes]:
+def _joined(names: Sequence[bytes], lines: Sequence[bytes]) -> dict[bytes, bytes]:
     """Repeated x-ms- headers are joined by commas; of others, two may mean two readings."""
     joined: dict[bytes, bytes] = {}
-    for name, value in raw:
-        name = name.lower()
+    for name, value in zip(names, lines, strict=False):
         if name in joined:
             if not name.startswith(b"x-ms-"):
                 raise malformed("The header %s is given twice." % values.text(name))

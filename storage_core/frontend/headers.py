@@ -86,6 +86,7 @@ def number(value: bytes) -> int | None:
     return int(value) if _DIGITS.fullmatch(value) else None
 
 
+@lru_cache(maxsize=64)
 def is_version(value: bytes) -> bool:
     return _VERSION.fullmatch(value) is not None
 
@@ -207,26 +208,14 @@ def metadata(raw: Sequence[tuple[bytes, bytes]]) -> Metadata:
     return tuple(found)
 
 
-_DESCRIBING = frozenset(
-    (
-        b"cache-control",
-        b"content-encoding",
-        b"content-language",
-        b"content-type",
-        b"x-ms-blob-cache-control",
-        b"x-ms-blob-content-disposition",
-        b"x-ms-blob-content-encoding",
-        b"x-ms-blob-content-language",
-        b"x-ms-blob-content-md5",
-        b"x-ms-blob-content-type",
-    )
-)
+def blob_properties(
+    headers: Headers, describing: Sequence[bytes], *, body_type: bool
+) -> BlobProperties:
+    """x-ms-blob-content-* and its kin. With `body_type` the body's own headers are the defaults.
 
-
-def blob_properties(headers: Headers, *, body_type: bool) -> BlobProperties:
-    """x-ms-blob-content-* and its kin. With `body_type` the body's own headers are the defaults."""
-    given = tuple([item for item in headers.items() if item[0] in _DESCRIBING])
-    return _properties_of(given, body_type)
+    `describing` names those of the headers that describe the blob.
+    """
+    return _properties_of(tuple([(name, headers[name]) for name in describing]), body_type)
 
 
 @lru_cache(maxsize=128)

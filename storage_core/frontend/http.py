@@ -50,9 +50,9 @@ class Connection(asyncio.Protocol):
 
     __slots__ = (
         "_client_is_done", "_current", "_drained", "_head_only", "_header_bytes", "_in_head",
-        "_input_ended", "_last", "_parser", "_paused", "_queue", "_raw", "_read_bytes", "_start",
-        "_swallowed_bytes", "_transport", "_url", "closed", "front", "leaving", "loopback",
-        "loopback_only", "phase", "since_s",
+        "_input_ended", "_last", "_lines", "_names", "_parser", "_paused", "_queue", "_read_bytes",
+        "_start", "_swallowed_bytes", "_transport", "_url", "closed", "front", "leaving",
+        "loopback", "loopback_only", "phase", "since_s",
     )  # fmt: skip
 
     def __init__(
@@ -70,7 +70,8 @@ class Connection(asyncio.Protocol):
         self._queue: deque[Exchange] = deque()
         self._current: Exchange | None = None
         self._last: Exchange | None = None
-        self._raw: list[tuple[bytes, bytes]] = []
+        self._names: list[bytes] = []
+        self._lines: list[bytes] = []
         self._url = b""
         self._start = StageClock()
         self._in_head = False
@@ -148,7 +149,7 @@ class Connection(asyncio.Protocol):
 
     def on_message_begin(self) -> None:
         self._start = StageClock()
-        self._raw = []
+        self._names, self._lines = [], []
         self._url = b""
         self._in_head = True
         self._header_bytes = 0
@@ -159,20 +160,18 @@ class Connection(asyncio.Protocol):
         self._url += url
 
     def on_header(self, name: bytes, value: bytes) -> None:
-        self._raw.append((name, value))
+        self._names.append(name)
+        self._lines.append(value)
 
     def on_headers_complete(self) -> None:
         self._in_head = False
         if self._input_ended or self._head_is_too_large():
             return
         parser = self._parser
+        method, keep_alive = parser.get_method(), parser.should_keep_alive()
+        received = tuple(self._names)  # trailers may follow
         exchange = Exchange(
-            self,
-            self._start,
-            parser.get_method(),
-            self._url,
-            self._raw,
-            keep_alive=parser.should_keep_alive(),
+            self, self._start, method, self._url, received, self._lines, keep_alive=keep_alive
         )
         self._last = exchange
         if self._current is None and self._drained is None:
@@ -198,7 +197,7 @@ class Connection(asyncio.Protocol):
         self._head_only = False
         if exchange is None or self._input_ended:
             return
-        if len(self._raw) > self.front.limits.header_count_max:
+        if len(self._names) > self.front.limits.header_count_max:
             self._broken(ValueError("trailers"))
             return
         exchange.end_of_request()
@@ -268,7 +267,7 @@ class Connection(asyncio.Protocol):
     def refuse_unread(self, refusal: Refusal) -> None:
         """Answer what isn't a request, after all that is."""
         self._end_input()
-        exchange = Exchange(self, self._start, b"GET", b"/", [], keep_alive=False)
+        exchange = Exchange(self, self._start, b"GET", b"/", (), [], keep_alive=False)
         exchange.body.ended = True
         exchange.broken = refusal
         self._last = exchange
@@ -316,7 +315,7 @@ class Connection(asyncio.Protocol):
             exchange.begin()
             if exchange.body.ended:
                 exchange.run_operation()
-        if not self._queue:
+        if self._paused and not self._queue:
             self.resume(QUEUED)
         if self._current is None and not self._queue:
             self.phase = HEAD if self._in_head else IDLE
@@ -376,12 +375,12 @@ class Connection(asyncio.Protocol):
     def _head_is_too_large(self) -> bool:
         limits = self.front.limits
         if self._header_bytes + self._read_bytes > limits.header_bytes_max:
-            size = len(self._url) + sum(len(name) + len(value) + 4 for name, value in self._raw)
-            if size > limits.header_bytes_max:
+            size = len(self._url) + sum(map(len, self._names)) + sum(map(len, self._lines))
+            if size + 4 * len(self._names) > limits.header_bytes_max:
                 return self._head_too_large()
-        if len(self._raw) > limits.header_count_max:
-            reason = "The request has over %d headers." % limits.header_count_max
-            self.refuse_unread(malformed(reason, status=431))
+        if len(self._names) > limits.header_count_max:
+            limit = limits.header_count_max
+            self.refuse_unread(malformed("The request has over %d headers." % limit, status=431))
             return True
         return False
 

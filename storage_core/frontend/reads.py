@@ -48,6 +48,8 @@ def _found(x: Exchange) -> BlobRow:
     row = x.view().blob(target.account, target.container, target.blob)
     if row is None:
         raise blob_not_found(x)
+    if not x.shape.is_conditional:
+        return row
     refused = read_refusal(values.conditions(x.headers), row.etag, row.last_modified_ms)
     if refused:
         is_same = refused == "NotModified"
@@ -85,7 +87,7 @@ def get_blob(x: Exchange) -> None:
 def _get_blob(x: Exchange) -> None:
     row = _found(x)
     size = row.size
-    asked = values.byte_range(x.headers, size)
+    asked = values.byte_range(x.headers, size) if x.shape.has_range else None
     part = asked or ByteRange(0, size)
     length = part.stop - part.start
     if asked is None:
@@ -105,7 +107,10 @@ def _get_blob(x: Exchange) -> None:
         x.reply(status, lines)
         return
     if length <= AT_ONCE_BYTES_MAX:
-        body = _at_once(x, row.pieces(part.start, length))
+        if asked is None and row.extent_count == 1:
+            body: bytes | memoryview | None = x.store.read_cached(row.extents[0])
+        else:
+            body = _at_once(x, row.pieces(part.start, length))
         if body is not None:
             x.clock.stamp(names.CACHE)
             x.reply(status, lines, body)

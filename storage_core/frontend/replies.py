@@ -7,7 +7,6 @@ line or start another one.
 from __future__ import annotations
 
 from base64 import b64encode
-from functools import lru_cache
 from typing import TYPE_CHECKING, Final
 
 from storage_core.config import GROUP_ID
@@ -53,9 +52,8 @@ def md5_text(digest: bytes) -> str:
     return b64encode(digest).decode()
 
 
-@lru_cache(maxsize=1024)
 def blob(row: BlobRow) -> str:
-    """What GET and HEAD of a blob both say. Rows are equal only if all their bytes are."""
+    """What GET and HEAD of a blob both say."""
     properties = row.properties
     lines = (
         "Content-Type: %s\r\n%sAccept-Ranges: bytes\r\nx-ms-creation-time: %s\r\n"
@@ -76,12 +74,13 @@ def blob(row: BlobRow) -> str:
     return lines
 
 
-@lru_cache(maxsize=1024)
 def whole_blob(row: BlobRow) -> str:
-    """The same for all of its bytes, which have checksums."""
-    lines = blob(row)
-    if row.content_md5:
-        lines += "Content-MD5: %s\r\n" % md5_text(row.content_md5)
-    if row.crc64 is not None:
-        lines += "x-ms-content-crc64: %s\r\n" % crc64_text(row.crc64)
-    return lines
+    """The same for all of its bytes, which have checksums. Made once for a row that is kept."""
+    if row.header_lines is None:
+        lines = blob(row)
+        if row.content_md5:
+            lines += "Content-MD5: %s\r\n" % md5_text(row.content_md5)
+        if row.crc64 is not None:
+            lines += "x-ms-content-crc64: %s\r\n" % crc64_text(row.crc64)
+        row.header_lines = lines
+    return row.header_lines

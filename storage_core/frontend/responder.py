@@ -78,16 +78,16 @@ class Responder:
         front = self.front
         client_id = self._client_id
         if client_id and len(client_id) <= _CLIENT_ID_BYTES_MAX and client_id.isascii():
-            lines = "x-ms-client-request-id: %s\r\n%s" % (client_id.decode(), lines)
+            lines = f"x-ms-client-request-id: {client_id.decode()}\r\n{lines}"
         if front.draining or self.connection.leaving():
             self.close_after = True
         if self.close_after:
             lines += "Connection: close\r\n"
         if length is not None:
-            lines = "Content-Length: %d\r\n%s" % (length, lines)
+            lines = f"Content-Length: {length}\r\n{lines}"
         return (
-            "%s%s\r\nx-ms-version: %s\r\nDate: %s\r\n%s\r\n"
-            % (_STATUS_LINES[status], self.request_id(), self._version, front.date(), lines)
+            f"{_STATUS_LINES[status]}{self.request_id()}\r\nx-ms-version: {self._version}\r\n"
+            f"Date: {front.date()}\r\n{lines}\r\n"
         ).encode("latin-1")
 
     def request_id(self) -> str:
@@ -173,7 +173,8 @@ class Responder:
         assert not self.answered, "one answer to one question"
         self.answered = True
         self.status = status
-        self.body.settle()
+        if self.body.received_bytes:
+            self.body.settle()
         clock = self.clock
         clock.stamp(names.RESPOND)
         self.front.finish(

@@ -28,6 +28,7 @@ from telemetry import names
 
 if TYPE_CHECKING:
     from storage_core.frontend.exchange import Exchange
+    from storage_core.frontend.shape import Shape
     from storage_core.frontend.target import Target
 
 NO_BODY: Final = 0
@@ -129,27 +130,11 @@ _TABLE: Final[dict[tuple[int, bytes, str, str], Operation]] = {
     (BLOB, b"GET", "", "blocklist"): Operation(names.GET_BLOCK_LIST, blocks.get_block_list),
 }
 
-# Obeying these is not part of this release, and ignoring them would store something else.
-_REFUSED_ON_WRITES: Final = frozenset(
-    (
-        b"x-ms-copy-source",
-        b"x-ms-encryption-algorithm",
-        b"x-ms-encryption-key",
-        b"x-ms-encryption-key-sha256",
-        b"x-ms-encryption-scope",
-        b"x-ms-immutability-policy-mode",
-        b"x-ms-immutability-policy-until-date",
-        b"x-ms-legal-hold",
-        b"x-ms-structured-body",
-        b"x-ms-tags",
-    )
-)
-_REFUSED_ANYWHERE: Final = (b"x-ms-if-tags", b"x-ms-lease-id")
 _METHODS: Final = frozenset((b"GET", b"HEAD", b"PUT", b"DELETE"))
 _REFUSED_PARAMETERS: Final = ("snapshot", "versionid", "prevsnapshot")
 
 
-def route(method: bytes, target: Target, headers: Mapping[bytes, bytes]) -> Operation:
+def route(method: bytes, target: Target, shape: Shape, headers: Mapping[bytes, bytes]) -> Operation:
     """The operation asked for. Raises the refusal that fits best."""
     level = BLOB if target.blob else (CONTAINER if target.container else SERVICE)
     if target.query:
@@ -163,19 +148,14 @@ def route(method: bytes, target: Target, headers: Mapping[bytes, bytes]) -> Oper
     if operation is None:
         raise _nothing_fits(method, level, target)
     if method == b"PUT" or method == b"DELETE":
-        _check_write(headers)
-    for name in _REFUSED_ANYWHERE:
-        if name in headers:
+        for name in shape.unobeyed_on_writes:
             raise _unobeyed(name, headers[name])
-    return operation
-
-
-def _check_write(headers: Mapping[bytes, bytes]) -> None:
-    for name in headers.keys() & _REFUSED_ON_WRITES:
+        tier = headers.get(b"x-ms-access-tier")
+        if tier is not None and tier.lower() != b"hot":
+            raise bad_header("x-ms-access-tier", tier.decode("latin-1"), "All blobs are Hot.")
+    for name in shape.unobeyed:
         raise _unobeyed(name, headers[name])
-    tier = headers.get(b"x-ms-access-tier")
-    if tier is not None and tier.lower() != b"hot":
-        raise bad_header("x-ms-access-tier", tier.decode("latin-1"), "All blobs are Hot.")
+    return operation
 
 
 def _unobeyed(name: bytes, value: bytes) -> Refusal:

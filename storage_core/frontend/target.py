@@ -8,6 +8,7 @@ can't stand in an XML listing (control characters) is refused here, and so never
 from __future__ import annotations
 
 import re
+from functools import lru_cache
 from typing import NamedTuple
 from urllib.parse import unquote_to_bytes
 
@@ -59,6 +60,13 @@ def _parsed_query(raw: bytes) -> tuple[tuple[str, str], ...]:
 
 def parse(url: bytes) -> Target:
     """Names are decoded and not yet checked: a bad name is told only to who is authenticated."""
+    if url[:1] == b"/" and b"?" not in url and b"%" not in url and url.count(b"/") >= 3:
+        # Most targets: nothing to decode but UTF-8.
+        try:
+            _, account, container, blob = url.decode("utf-8").split("/", 3)
+        except UnicodeDecodeError:
+            raise Refusal("InvalidUri") from None
+        return Target(url, account, container, blob, ())
     if not url.startswith(b"/"):
         scheme = _ABSOLUTE.match(url)
         if scheme is None:
@@ -84,9 +92,14 @@ def check_names(target: Target) -> None:
     if container:
         if not 3 <= len(container) <= 63:
             raise Refusal("OutOfRangeInput", [("ContainerName", container[:64])])
-        if not _CONTAINER.fullmatch(container):
+        if not _is_container(container):
             raise Refusal("InvalidResourceName", [("ContainerName", container)])
     elif blob:
         raise Refusal("InvalidUri")
     if blob and (len(blob) > BLOB_NAME_CHARS_MAX or _UNPRINTABLE.search(blob)):
         raise Refusal("InvalidResourceName", [("BlobNameLimit", "%d" % BLOB_NAME_CHARS_MAX)])
+
+
+@lru_cache(maxsize=1024)
+def _is_container(name: str) -> bool:
+    return _CONTAINER.fullmatch(name) is not None

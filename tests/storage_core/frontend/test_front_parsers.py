@@ -136,7 +136,7 @@ def test_any_headers_are_read_or_refused(raw: list[tuple[bytes, bytes]]) -> None
         headers.conditions,
         headers.content_crc64,
         lambda given: headers.content_md5(given, b"content-md5"),
-        lambda given: headers.blob_properties(given, body_type=True),
+        lambda given: headers.blob_properties(given, tuple(given), body_type=True),
         lambda given: headers.metadata(list(given.items())),
         lambda given: headers.metadata(raw),
     ):
