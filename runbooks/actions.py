@@ -24,7 +24,7 @@ from runbooks.engine.plan import JsonObject, PlannedStep, RunKind, StepKind
 from runbooks.engine.states import RETRYABLE_STATES, Mode, RunSnapshot, RunState
 from runbooks.errors import BadParameter, KeyReused, TooManyRuns
 from runbooks.kinds import KINDS
-from runbooks.library.definition import Runbook
+from runbooks.library.definition import Runbook, check_target
 from runbooks.models import Run, RunbookVersion, Step
 from runbooks.requests import already_active, check_text, traceparent, wrong_state
 from runbooks.turns import step_row
@@ -105,6 +105,7 @@ def start_runbook(
     if mode not in tuple(Mode):
         raise BadParameter("mode", mode, "real or dry")
     target, rest = _split_target(runbook, params)
+    check_target(runbook.target, target)
     kind = runbook.kind()
     request = _request(
         kind, target, rest, actor=actor, key=key, subject=subject,

@@ -2,11 +2,35 @@
 
 from django.urls import URLPattern, path
 
-from console.api import alerts, changes, drills, incidents, openapi, paging, profiles, slos, status
+from console.api import (
+    alerts,
+    changes,
+    drills,
+    incidents,
+    openapi,
+    paging,
+    profiles,
+    runbooks,
+    runs,
+    slos,
+    status,
+)
 from console.api.registry import Operation, operations
 from console.api.serve import view_of
 
-NOUNS = (alerts, changes, drills, incidents, openapi, paging, profiles, slos, status)
+NOUNS = (
+    alerts,
+    changes,
+    drills,
+    incidents,
+    openapi,
+    paging,
+    profiles,
+    runbooks,
+    runs,
+    slos,
+    status,
+)
 
 
 def patterns() -> list[URLPattern]:

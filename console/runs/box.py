@@ -14,6 +14,7 @@ from console.accounts.roles import Role
 from console.runs.wording import change_of
 from runbooks import approval, library, proof
 from runbooks.approval import Condition, Proposal
+from runbooks.engine import plan
 from runbooks.engine.plan import Policy
 from runbooks.errors import BadParameter
 from runbooks.library.definition import Runbook
@@ -60,6 +61,13 @@ def runbook_of(kind: str) -> Runbook | None:
 
 def waiting_step(detail: RunDetail) -> StepRow | None:
     return next((step for step in detail.steps if step.state == "waiting"), None)
+
+
+def role_to_approve(detail: RunDetail) -> Role:
+    """The least role that the question asks for; a responder's if nothing is asked (any more)."""
+    step = waiting_step(detail)
+    rule = plan.approval_from_json(step.spec) if step is not None else None
+    return Role.RESPONDER if rule is None else Role.of_word(rule.role)
 
 
 def approve_box(detail: RunDetail, *, person: str, role: Role) -> ApproveBox | None:

@@ -10,6 +10,7 @@ from django.views.decorators.http import require_POST, require_safe
 from console.audit.actions import record
 from console.errors import refused
 from console.runs import runbook_pages
+from console.runs.asking import typed
 from runbooks import actions, library, policies
 from runbooks.errors import BadParameter, RunError
 from runbooks.library.definition import Runbook
@@ -50,7 +51,7 @@ def start(request: HttpRequest, name: str) -> HttpResponse:
         found = library.get(name)
         run = actions.start_runbook(
             name,
-            typed(found, asked),
+            _asked(found, asked),
             actor=actor,
             subject=str(asked.get("subject", "")),
             mode="dry" if dry else "real",
@@ -98,25 +99,10 @@ def hold(request: HttpRequest, start_id: int) -> HttpResponse:
     return redirect(back if _is_path(back) else "runs")
 
 
-def typed(runbook: Runbook, asked: Mapping[str, str]) -> dict[str, object]:
-    """A form's texts as the runbook's parameters; what was left empty takes its default."""
-    params: dict[str, object] = {"target": asked.get("target", "").strip()}
-    for parameter in runbook.params:
-        text = asked.get(f"param-{parameter.name}", "").strip()
-        if text:
-            params[parameter.name] = _typed(parameter.type, text, parameter.name)
-    return params
-
-
-def _typed(kind: str, text: str, name: str) -> object:
-    try:
-        if kind == "int":
-            return int(text)
-        if kind == "number":
-            return float(text)
-    except ValueError as error:
-        raise BadParameter(name, text, "a number") from error
-    return text in ("yes", "on", "true") if kind == "flag" else text
+def _asked(runbook: Runbook, form: Mapping[str, str]) -> dict[str, object]:
+    names = [parameter.name for parameter in runbook.params]
+    texts = {name: form.get(f"param-{name}", "") for name in names}
+    return typed(runbook, form.get("target", ""), texts)
 
 
 def _is_path(text: str) -> bool:

@@ -14,7 +14,7 @@ from console.audit.chain import Detail
 from console.errors import refused
 from console.gate import caller_of
 from console.live.sources import observatory
-from console.runs.box import approve_box, runbook_of, waiting_step
+from console.runs.box import approve_box, role_to_approve, runbook_of, waiting_step
 from console.runs.page import list_context, named_params, run_verdict
 from console.runs.plan import plan_rows, standing
 from runbooks import actions, decisions, proof
@@ -90,15 +90,12 @@ def approve_part(request: HttpRequest, run_id: int) -> HttpResponse:
 def approve(request: HttpRequest, run_id: int) -> HttpResponse:
     plan_hash, reason = request.POST.get("plan_hash", ""), request.POST.get("reason", "").strip()
     try:
-        detail = run_detail(run_id)
-        step = waiting_step(detail)
+        needed = role_to_approve(run_detail(run_id))
     except NoSuchRun as error:
         return refused(request, str(error), status=error.status, back="runs")
-    needed = str(step.spec["approval"]["role"]) if step is not None else "responder"  # type: ignore[index]
-    if (caller_of(request).role or Role.VIEWER) < Role.of_word(needed):
-        return refused(
-            request, f"{needed.capitalize()} role needed to approve", status=403, back="runs"
-        )
+    if (caller_of(request).role or Role.VIEWER) < needed:
+        told = f"{needed.word.capitalize()} role needed to approve"
+        return refused(request, told, status=403, back="runs")
     detail_of_audit: Detail = {"plan": plan_hash[:64], "reason": reason[:200]}
     alone = request.POST.get("alone") == "1"
     return _deed(

@@ -1,5 +1,7 @@
 """Runbook files: ours are sound, a user's own comes first, an error names its place."""
 
+from pathlib import Path
+
 import pytest
 
 from runbooks import actions, clock, library
@@ -133,3 +135,10 @@ def test_parameters_have_types_limits_and_defaults() -> None:
         assert caught.value.field == field
     with pytest.raises(BadParameter, match="a node such as node-1"):
         kind.check("tenant:a", {})
+
+
+def test_the_example_of_the_guide_is_sound() -> None:
+    guide = (Path(__file__).parents[2] / "docs/guide/runs.md").read_text()
+    example = guide.split("```yaml\n", 1)[1].split("```", 1)[0]
+
+    assert read(example.encode(), file="guide", is_own=True).name == "step-down"
