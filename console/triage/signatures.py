@@ -84,7 +84,7 @@ TENANT_SIGNATURE = Signature(
 CONFIG_SIGNATURE = Signature(
     must=("setting",),
     weights={"setting": 3.0, "setting_stage": 1.0, "any_silent": -1.5, "any_restarted": -1.5,
-             "any_cut": -1.0, "any_flush": -0.5},
+             "any_cut": -1.0, "any_flush": -1.5},
 )  # fmt: skip
 
 

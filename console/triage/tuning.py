@@ -87,6 +87,8 @@ def recent(evidence: Evidence) -> list[ChangeSeen]:
             change
             for change in evidence.changes
             if change.source in SETTINGS_SOURCES
+            # A new version is no setting, however soon after its start something breaks.
+            and change.kind != "version"
             and onset_ms - BEFORE_MS <= change.at_ms <= onset_ms + AFTER_MS
         ),
         key=lambda change: change.at_ms,

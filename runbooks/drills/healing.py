@@ -37,14 +37,25 @@ def heal(settings: Settings, *, keep_lease: Callable[[], None] = lambda: None) -
 
 def take_back(settings: Settings) -> None:
     """Continue every paused part and clear every switch, without waiting for the effect."""
-    for name in pauses.read(settings.run):
-        with contextlib.suppress(SupervisorAway, Refused):
-            ask(settings.run, "resume", {"name": name}, timeout_s=ASK_S_MAX)
+    _resume(settings)
     client = FleetClient(settings)
     for node in range(settings.nodes):
         with contextlib.suppress(NodeUnreachable, OrderRefused):
             client.clear_faults(node, limits.FAULT_OWNER)
     changed_settings.put_back(settings)
+
+
+def _resume(settings: Settings) -> None:
+    book = pauses.read(settings.run)
+    for name in book:
+        try:
+            ask(settings.run, "resume", {"name": name}, timeout_s=ASK_S_MAX)
+        except Refused:
+            continue
+        except SupervisorAway:
+            # Its timers died with it. The book says whom it stopped, the registry who that is.
+            pauses.resume_expired(settings.run, now_ms=max(book.values()))
+            return
 
 
 def problem_of(settings: Settings) -> str:

@@ -117,7 +117,7 @@ _ALL = (
     Scenario(
         name="cpu-hog",
         title="Hog the leader's processor",
-        what="The node that leads burns most of its processor time on nothing.",
+        what="Four threads of the node that leads burn processor time on nothing.",
         target=Target.LEADER,
         truth_kind="cpu_hog",
         hold_s=20.0,
@@ -125,7 +125,7 @@ _ALL = (
         costs_a_node=False,
         lasts=True,
         switch="cpu-hog",
-        params={"share": 0.9},
+        params={"share": 4.0},
     ),
     Scenario(
         name="loop-block",
@@ -154,14 +154,14 @@ _ALL = (
     Scenario(
         name="bad-config",
         title="Change a setting for the worse",
-        what="The node that leads commits one entry at a time, one flush after the other.",
+        what="Requests to the node that leads may wait 4 ms for the store and then fail.",
         target=Target.LEADER,
         truth_kind="bad_config",
         hold_s=20.0,
         rto_target_ms=5_000,
         costs_a_node=False,
         lasts=True,
-        params={"batch_records": 1, "writes_in_flight": 1},
+        params={"request_wait_ms": 4},
     ),
 )
 

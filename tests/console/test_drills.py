@@ -3,6 +3,9 @@
 from __future__ import annotations
 
 import json
+import os
+import subprocess
+import sys
 from collections.abc import Iterator
 from pathlib import Path
 
@@ -21,6 +24,7 @@ from runbooks.drills.models import Drill
 from runbooks.models import Run
 from tests.drills.making import read, refused, unknown, write
 
+ROOT = Path(__file__).resolve().parents[2]
 OPERATIONS = [
     *(write(n, n + 1, 50_000 * n, 50_000 * n + 2_000, at=n + 1) for n in range(40)),
     refused(40, 41, 2_100_000, 2_101_000),
@@ -192,3 +196,15 @@ def test_a_report_says_what_the_console_made_of_it_before_it_is_judged(drill: Dr
     assert (drill.triage, drill.was_judged) == ("", None)
     assert drill.response["incident_id"] == incident.pk
     assert drill.response["detected_ms"] == 1_002_000
+
+
+def test_without_a_database_the_terminal_gets_one_line(tmp_path: Path) -> None:
+    command = [sys.executable, str(ROOT / "manage.py"), "drill", "run", "failover-leader"]
+    environment = {**os.environ, "HOLDFAST_HOME": str(tmp_path)}
+    environment.pop("DJANGO_SETTINGS_MODULE", None)
+
+    told = subprocess.run(command, env=environment, capture_output=True, text=True, timeout=60)
+
+    assert told.returncode == 8
+    assert "the console's database can't be used" in told.stderr
+    assert len(told.stderr.strip().splitlines()) == 1, told.stderr

@@ -2,7 +2,7 @@
 
 The worker of the running fleet does the work; this only starts it, waits and prints. Exit codes:
 0 passed, 1 violated or writes lost, 2 wrong use, 3 undecided, 4 refused by a guard, 5 aborted,
-6 too slow, 7 no verdict in time.
+6 too slow, 7 no verdict in time, 8 no database.
 """
 
 import json
@@ -12,6 +12,7 @@ from typing import Any
 
 from django.conf import settings
 from django.core.management.base import BaseCommand, CommandError, CommandParser
+from django.db import DatabaseError
 
 from console.audit.actions import record
 from console.drills import export, words
@@ -36,6 +37,7 @@ EXIT_CODES = {
     "slow": 6,
 }
 EXIT_NO_VERDICT = 7
+EXIT_NO_DATABASE = 8
 
 
 class Command(BaseCommand):
@@ -66,7 +68,11 @@ class Command(BaseCommand):
 
     def handle(self, *args: Any, **options: Any) -> None:
         deeds = {"run": self._run, "list": self._list, "show": self._show, "stop": self._stop}
-        code = deeds[options["deed"]](options)
+        try:
+            code = deeds[options["deed"]](options)
+        except DatabaseError as error:
+            told = f"the console's database can't be used ({error}); manage.py up makes it whole"
+            raise CommandError(told, returncode=EXIT_NO_DATABASE) from error
         if code:
             sys.exit(code)
 

@@ -3,7 +3,8 @@
 Each file is what `gather` saw some 16 s after a fault (or after nothing), cut to the seconds around
 it. The weights were set while looking at those in TUNED_ON; the others were only ever scored. Those
 named "-bare" were recorded before nodes exported loop delay, processor time and missed heartbeats:
-there triage has to do without.
+there triage has to do without. Those named "drill-" were recorded during drills; "upgraded" is one
+shortly after a start with a new version, at which triage once looked away from the disk.
 """
 
 from __future__ import annotations
@@ -25,7 +26,7 @@ FOLDER = Path(__file__).parent / "cases"
 FILES = sorted(FOLDER.glob("*.json"))
 TUNED_ON = frozenset(
     ("fsync-leader-400-bare", "isolate-leader-both-bare", "isolate-leader-in-bare", "hog-leader-1",
-     "pause-leader-6s", "tenant-small")
+     "pause-leader-6s", "tenant-small", "drill-fsync-300-upgraded")
 )  # fmt: skip
 CASE_BYTES_MAX = 60_000
 RIGHT_FIRST_MIN = 0.75
