@@ -3,7 +3,7 @@ SHELL := bash
 .SHELLFLAGS := -eu -o pipefail -c
 .DEFAULT_GOAL := help
 .DELETE_ON_ERROR:
-.PHONY: help up test check sim bench soak lock clean run-packages dev-packages assets
+.PHONY: help up test check sim bench soak calm lock clean run-packages dev-packages assets
 
 PYTHON := $(or $(shell command -v python3.11),$(shell command -v python3))
 VENV := .venv
@@ -38,6 +38,10 @@ bench: dev-packages ## latency and throughput against a running fleet, as a tabl
 SOAK_MINUTES ?= 60
 soak: dev-packages ## real processes under faults for SOAK_MINUTES
 	@$(IN_VENV) -m tests.probe --minutes $(SOAK_MINUTES)
+
+CALM_MINUTES ?= 120
+calm: dev-packages ## the demo with parts killed for CALM_MINUTES: nobody must be paged
+	@$(IN_VENV) -m tests.probe.calm --minutes $(CALM_MINUTES)
 
 # One environment for both: dev.txt holds all of run.txt. A stamp is newer than its lock file when
 # nothing is to be done, so that a second start spends no time here.

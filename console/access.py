@@ -177,6 +177,7 @@ RULES: Mapping[str, Rule] = {
     "api-incidents": api(GET=(VIEWER, Scope.READ)),
     "api-incident": api(GET=(VIEWER, Scope.READ), POST=(RESPONDER, Scope.INCIDENTS_WRITE)),
     "api-paging": api(GET=(VIEWER, Scope.READ), POST=(RESPONDER, Scope.INCIDENTS_WRITE)),
+    "api-policies": api(GET=(VIEWER, Scope.READ), POST=(ADMIN, Scope.ADMIN)),
     "api-status": api(GET=(VIEWER, Scope.READ)),
     "api-profiles": api(GET=(VIEWER, Scope.READ), POST=(RESPONDER, Scope.RUNS_WRITE)),
 }

@@ -29,6 +29,7 @@ from runbooks.requests import check_text
 from runbooks.watch import Duty
 
 HOLD_S = 10
+MIN_SCORE = 0.6
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -89,7 +90,7 @@ def all() -> tuple[PolicyRow, ...]:
     )
 
 
-def allow(finding_kind: str, runbook: str, *, actor: str, min_score: float = 0.6) -> None:
+def allow(finding_kind: str, runbook: str, *, actor: str, min_score: float = MIN_SCORE) -> None:
     """Let this runbook start by itself for this kind of finding. Raises BadParameter."""
     check_text("finding_kind", finding_kind, limits.NAME_CHARS_MAX, required=True)
     check_text("actor", actor, limits.ACTOR_CHARS_MAX, required=True)
