@@ -15,9 +15,10 @@ from django.core.management.base import BaseCommand, CommandError, CommandParser
 from django.db import DatabaseError
 
 from console.audit.actions import record
-from console.drills import export, words
+from console.drills import export, series, words
 from runbooks.drills import actions, queries
 from runbooks.drills.errors import GuardsFailed
+from runbooks.drills.models import Drill
 from runbooks.drills.queries import DrillRow
 from runbooks.drills.scenarios import SCENARIOS
 from runbooks.errors import RunError
@@ -26,6 +27,8 @@ ACTOR = "terminal"
 POLL_S = 0.5
 WAIT_S_MAX = 300.0
 LISTED = 20
+TIMES_MAX = 100
+BETWEEN_S_MAX = 180.0
 
 EXIT_CODES = {
     "passed": 0,
@@ -55,6 +58,7 @@ class Command(BaseCommand):
             metavar="NAME=VALUE",
             help="hold_s=240: how long the fault stands, in seconds",
         )
+        run.add_argument("--times", type=int, default=1, help="so many in a row, 1 to 100")
         run.add_argument("--json", action="store_true", help="print the result as JSON")
         run.add_argument("--wait", action="store_true", help="the default; --no-wait leaves it")
         run.add_argument("--no-wait", dest="leave", action="store_true", help="don't wait")
@@ -77,6 +81,8 @@ class Command(BaseCommand):
             sys.exit(code)
 
     def _run(self, options: dict[str, Any]) -> int:
+        if options["times"] != 1:
+            return self._series(options)
         scenario = options["scenario"]
         hold_s = _hold_s(options["param"])
         record(actor=ACTOR, action="start drill", target=scenario)
@@ -96,6 +102,23 @@ class Command(BaseCommand):
         found = self._wait(drill.pk, WAIT_S_MAX + (hold_s or 0.0))
         self._print(found, as_json=options["json"])
         return EXIT_CODES.get(found.verdict, EXIT_NO_VERDICT)
+
+    def _series(self, options: dict[str, Any]) -> int:
+        """One after the other, each when its guards let it; the first bad exit code counts."""
+        times, hold_s = options["times"], _hold_s(options["param"])
+        if not 1 <= times <= TIMES_MAX:
+            raise CommandError(f"times is {times}; expected 1 to {TIMES_MAX}", returncode=2)
+        found: list[DrillRow] = []
+        for number in range(1, times + 1):
+            record(actor=ACTOR, action="start drill", target=options["scenario"])
+            drill = _when_allowed(options["scenario"], hold_s)
+            found.append(self._wait(drill.pk, WAIT_S_MAX + (hold_s or 0.0)))
+            self.stdout.write(series.line(found[-1], number, times))
+            self.stdout.flush()
+        for line in series.summary(found):
+            self.stdout.write(line)
+        codes = [EXIT_CODES.get(row.verdict, EXIT_NO_VERDICT) for row in found]
+        return next((code for code in codes if code), 0)
 
     def _wait(self, drill_id: int, seconds: float) -> DrillRow:
         give_up_s = time.monotonic() + seconds
@@ -148,6 +171,18 @@ class Command(BaseCommand):
             return
         for line in words.lines(drill):
             self.stdout.write(line)
+
+
+def _when_allowed(scenario: str, hold_s: float | None) -> Drill:
+    """The next of a series: the fleet, and the incident of the one before, get time to end."""
+    give_up_s = time.monotonic() + BETWEEN_S_MAX
+    while True:
+        try:
+            return actions.start(scenario, actor=ACTOR, hold_s=hold_s)
+        except RunError as error:
+            if error.status != 409 or time.monotonic() > give_up_s:
+                raise CommandError(str(error), returncode=4) from error
+        time.sleep(POLL_S)
 
 
 def _hold_s(params: list[str]) -> float | None:
