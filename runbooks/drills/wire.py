@@ -140,7 +140,8 @@ def signed(
     fields["Authorization"] = f"SharedKey {identity.account}:{signature}"
     if body or method == "PUT":
         fields["Content-Length"] = str(len(body))
-    target = full_path + "".join(f"?{name}={value}" for name, value in (query or {}).items())
+    asked = "&".join(f"{name}={value}" for name, value in (query or {}).items())
+    target = f"{full_path}?{asked}" if asked else full_path
     head = [f"{method} {target} HTTP/1.1", f"Host: {HOST}"]
     head += [f"{name}: {value}" for name, value in fields.items()]
     return "\r\n".join(head).encode() + b"\r\n\r\n" + body

@@ -3,14 +3,14 @@
 Read back is the very value, from the shared front door and from each node's own port, and the
 listing must name it: after leadership moved, a node that serves old state would show here. A node
 that is known not to answer is left out and named; the front door never is. What was written is
-deleted at the end.
+deleted at the end, with what attempts left that did not come so far.
 """
 
 from __future__ import annotations
 
 import asyncio
 import secrets
-from collections.abc import Mapping
+from collections.abc import Mapping, Sequence
 
 from django.conf import settings
 
@@ -35,9 +35,9 @@ def spot_check(context: StepContext) -> StepResult:
         f"node-{n}": house.own_port(n) for n, s in statuses.items() if isinstance(s, NodeStatus)
     }
     silent = [f"node-{n}" for n, s in statuses.items() if not isinstance(s, NodeStatus)]
-    name = f"run-{context.run_id}-{context.attempt_number}"
+    names = [f"run-{context.run_id}-{n}" for n in range(1, context.attempt_number + 1)]
     try:
-        seen = asyncio.run(_check(doors, name, secrets.token_bytes(BODY_BYTES)))
+        seen = asyncio.run(_check(doors, names, secrets.token_bytes(BODY_BYTES)))
     except (OSError, TimeoutError, NotSent) as error:
         reason = f"the store did not answer: {error or type(error).__name__}"
         raise StepFailed(reason, again=True) from error
@@ -49,14 +49,18 @@ def spot_check(context: StepContext) -> StepResult:
     return StepResult(outcome=outcome)
 
 
-async def _check(doors: Mapping[str, int], name: str, body: bytes) -> dict[str, str]:
-    """What is wrong at each door; empty where nothing is. Raises what a connection raises."""
-    front = Connection(doors["the front door"])
+async def _check(doors: Mapping[str, int], names: Sequence[str], body: bytes) -> dict[str, str]:
+    """What is wrong at each door; empty where nothing is. Raises what a connection raises.
+
+    The last of `names` is this attempt's. Attempts before it may have died before they deleted.
+    """
+    front, name = Connection(doors["the front door"]), names[-1]
     try:
         await _ask(front, wire.container("PUT", CONTAINER), (201, 409))
         await _ask(front, wire.put(f"{CONTAINER}/{name}", body), (201,))
         seen = {door: await _read(port, name, body) for door, port in doors.items()}
-        await _ask(front, wire.delete(f"{CONTAINER}/{name}"), (202,))
+        for left in names:
+            await _ask(front, wire.delete(f"{CONTAINER}/{left}"), (202, 404))
     finally:
         front.close()
     return seen
