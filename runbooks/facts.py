@@ -7,7 +7,8 @@ that an expression which needs it can't tell, rather than being false.
 Under `fleet`: `leader` (None while there is none), `term`, `answering`, `quorum_margin` (nodes that
 may fail before writes stop), `best_follower` and `best_follower_lag` (the follower nearest to the
 leader, never the target), `farthest_lag`, `followers.first` and `.second` (by number), `youngest`
-(by uptime), `target` and `nodes` (what each node said of itself).
+(by uptime), `target` and `nodes` (what each node said of itself, and as `process` the number of the
+process that the supervisor knows it by, which also a node that hangs has).
 """
 
 from __future__ import annotations
@@ -19,6 +20,7 @@ from django.conf import settings
 from runbooks.engine.plan import JsonObject
 from storage_core.client import FleetClient, NodeStatus
 from storage_core.errors import NodeUnreachable
+from storage_core.fleet.registry import read_registry
 from telemetry.config import Settings
 
 LOOK_TIMEOUT_S = 1.0
@@ -54,17 +56,23 @@ class Surroundings(Mapping[str, object]):
 
 def look(target: str, *, house: Settings | None = None) -> JsonObject:
     """The fleet now, as seen from a run on `target`. Never raises for a node's sake."""
-    client = FleetClient(house or settings.HOLDFAST)
-    return of_statuses(client.statuses(LOOK_TIMEOUT_S), target)
+    house = house or settings.HOLDFAST
+    statuses = FleetClient(house).statuses(LOOK_TIMEOUT_S)
+    return of_statuses(statuses, target, processes=_processes(house))
 
 
-def of_statuses(statuses: Statuses, target: str) -> JsonObject:
-    """The facts in what the nodes said. Pure."""
+def of_statuses(
+    statuses: Statuses, target: str, *, processes: Mapping[str, int] | None = None
+) -> JsonObject:
+    """The facts in what the nodes said, and in the supervisor's registry. Pure."""
     heard = {n: s for n, s in statuses.items() if isinstance(s, NodeStatus)}
     leaders = [status for status in heard.values() if status.role == "leader"]
     # After a partition an old leader may still think it leads; the higher term is right.
     leader = max(leaders, key=lambda status: status.term, default=None)
     nodes = {f"node-{n}": _node(heard.get(n), leader) for n in statuses}
+    for name, process in (processes or {}).items():
+        if name in nodes:
+            nodes[name]["process"] = process
     candidates = [
         (lag if lag > NEAR_ENTRIES else 0, f"node-{n}", lag)
         for n, status in heard.items()
@@ -100,6 +108,12 @@ def number_of(node: object) -> int:
     if not name.startswith("node-") or not name[5:].isdecimal():
         raise ValueError(f"{name!r} is no node; expected a name such as node-1")
     return int(name[5:])
+
+
+def _processes(house: Settings) -> Mapping[str, int]:
+    """The processes of parts that run, by name; empty while no supervisor keeps a registry."""
+    records = read_registry(house.run / "registry.json").values()
+    return {record.name: record.identity.pid for record in records if record.identity is not None}
 
 
 def _node(status: NodeStatus | None, leader: NodeStatus | None) -> JsonObject:

@@ -3,8 +3,8 @@
 A runbook is read by people at night and may be edited by them, so an expression can look at facts
 and compare them, and can do nothing else: it is parsed by Python's own parser and then only the
 forms of the table ALLOWED are walked, by us. There are no calls but those of FUNCTIONS, no
-attributes of objects (a dot looks into a mapping), no loops, and a bound on size. Nothing is ever
-handed to `eval`.
+attributes of objects (a dot, or brackets around a text, look into a mapping), no loops, and a bound
+on size. Nothing is ever handed to `eval`.
 
 A fact that is not known is an error of its own kind, CannotTell, and never "false": whoever asks
 decides what not knowing means. Pure.
@@ -52,7 +52,7 @@ _ARITHMETIC: dict[type[ast.operator], Callable[[float, float], float]] = {
 FUNCTIONS: dict[str, Callable[..., object]] = {"len": len, "min": min, "max": max, "abs": abs}
 
 ALLOWED: Final = (
-    "names, fields (a.b), numbers, texts, True, False, None, lists, "
+    "names, fields (a.b, a[b]), numbers, texts, True, False, None, lists, "
     "and, or, not, comparisons, in, + - * /, and " + ", ".join(sorted(FUNCTIONS))
 )
 _CONSTANTS = (str, int, float, bool, type(None))
@@ -136,6 +136,9 @@ def _check_node(node: ast.AST) -> None:
     elif isinstance(node, ast.Attribute):
         if node.attr.startswith("_"):
             raise BadExpression(f"{ast.unparse(node)!r}: a field starts with a letter")
+    elif isinstance(node, ast.Subscript):
+        if isinstance(node.slice, ast.Constant) and not isinstance(node.slice.value, str):
+            raise BadExpression(f"{ast.unparse(node)!r}: a field is named by a text")
     elif isinstance(node, ast.expr) and not isinstance(
         node,
         ast.BoolOp | ast.UnaryOp | ast.BinOp | ast.Compare | ast.Name | ast.List | ast.Tuple,
@@ -156,6 +159,11 @@ def _value(node: ast.expr, facts: Facts) -> object:
         return _look_up(facts, node.id, node.id)
     if isinstance(node, ast.Attribute):
         return _look_up(_value(node.value, facts), node.attr, ast.unparse(node))
+    if isinstance(node, ast.Subscript):
+        name = _value(node.slice, facts)
+        if not isinstance(name, str):
+            raise CannotTell(f"{ast.unparse(node.slice)} is {name!r}, which names nothing")
+        return _look_up(_value(node.value, facts), name, ast.unparse(node))
     if isinstance(node, ast.List | ast.Tuple):
         return [_value(inner, facts) for inner in node.elts]
     if isinstance(node, ast.BoolOp):

@@ -95,6 +95,7 @@ class Control:
         elif op == "start":
             supervisor.start_part(watched)
         elif op == "restart":
+            _check_process(watched, request.get("process"))
             await supervisor.restart_part(watched)
         elif op == "kill":
             self._signal(watched, signal.SIGKILL)
@@ -140,6 +141,15 @@ class Control:
 
     def _write_leases(self) -> None:
         pauses.write(self._supervisor.settings.run, self._paused)
+
+
+def _check_process(watched: WatchedPart, meant: object) -> None:
+    """An order about one process of a part must not hit the next one: it may have come late."""
+    if meant is None:
+        return
+    now = None if watched.process is None else watched.process.identity.pid
+    if meant != now:
+        raise BadRequest(f"{watched.name} is process {now} by now, not {meant}; nothing was done")
 
 
 def _peer_uid(writer: asyncio.StreamWriter) -> int:

@@ -213,6 +213,19 @@ def test_a_restart_of_a_part_ends_what_the_part_had_started(fleet: TinyFleet) ->
     assert len(before - set(fleet.processes())) == 2, "the part and its child are new"
 
 
+def test_a_restart_of_one_process_never_ends_the_next_one(fleet: TinyFleet) -> None:
+    fleet.up()
+    meant = fleet.pid("node-0")
+    fleet.ask("restart", name="node-0", process=meant)
+    wait_until(lambda: fleet.registry()["node-0"]["pid"] not in (meant, None), "it is restarted")
+    after = fleet.pid("node-0")
+
+    with pytest.raises(Refused, match=f"is process {after} by now, not {meant}; nothing was done"):
+        fleet.ask("restart", name="node-0", process=meant)
+
+    assert fleet.pid("node-0") == after
+
+
 def test_up_refuses_words_that_it_does_not_know() -> None:
     done = subprocess.run(
         [sys.executable, "manage.py", "up", "now"], cwd=ROOT, capture_output=True, text=True

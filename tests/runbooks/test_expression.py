@@ -17,6 +17,7 @@ FACTS = {
     "share": 0.8,
     "confirm": {"term": 41, "leader": "node-1"},
     "fleet": {"leader": None, "answering": 3},
+    "nodes": {"node-1": {"process": 99}},
 }
 
 
@@ -27,6 +28,8 @@ FACTS = {
         ("confirm.leader == node and confirm.term == 41", True),
         ("not (share < 0.5 or node != 'node-1')", True),
         ("fleet.leader == None", True),
+        ("nodes[confirm.leader].process + 1", 100),
+        ("nodes['node-1']", {"process": 99}),
         ("node in ['node-0', 'node-1']", True),
         ("0.5 < share < 0.9", True),
         ("confirm.term + 1", 42),

@@ -1,6 +1,6 @@
 """`manage.py worker`: the Celery worker with the settings that our runs rely on.
 
-Two processes, one message each: a worker that dies takes at most two attempts with it, and their
+Three processes, one message each: a worker that dies takes at most three attempts with it; their
 leases tell. No gossip, mingle or remote control: workers know each other only through the journal.
 While the broker is away the worker keeps trying; its heartbeat says so.
 """
