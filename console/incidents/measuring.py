@@ -13,6 +13,7 @@ from typing import Any
 
 from django.conf import settings
 
+from console.alerts.canary import ACCOUNT as CANARY_ACCOUNT
 from console.incidents import journal
 from console.incidents.lifecycle import STATES_OPEN
 from console.incidents.models import Incident
@@ -20,12 +21,15 @@ from console.slos.queries import status
 from runbooks.clock import from_ms, to_ms
 from storage_core.client import FleetClient, NodeStatus
 from storage_core.errors import NodeUnreachable
+from telemetry import names
 from telemetry.client import QueryClient, TelemetryUnavailable
 
 ANSWER_S_MAX = 1.0
 STEP_S = 5
 LOOK_BACK_S_MAX = 1800
 BEFORE_S = 15
+TENANT_STEP_S = 15
+NO_TENANTS = frozenset({"", names.ACCOUNT_REST, CANARY_ACCOUNT})
 MEASURED_MAX = 20
 MET_OVER_MS = 30_000
 FIXED_LOOK_BACK_MS = 3_600_000
@@ -48,6 +52,23 @@ def felt(steps: Sequence[Mapping[str, Any]], *, since_ms: int, until_ms: int) ->
         failed=sum(int(step["writes_failed"] + step["reads_failed"]) for step in known),
         late=sum(int(step["writes_slow"] + step["reads_slow"]) for step in known),
     )
+
+
+def tenants_felt(
+    rows: Sequence[Sequence[Any]], *, since_ms: int, until_ms: int, slow_ms: float
+) -> tuple[str, ...]:
+    """Accounts of which one request in a hundred was slow in some step of that time; `rows` are
+    points of requests by account: node, account, start ms, count, sum, last, p50, p99.
+    """
+    found = {
+        account
+        for _node, account, at_ms, count, _sum, _last, _p50, p99_ms in rows
+        if since_ms - TENANT_STEP_S * 1000 < at_ms <= until_ms
+        and count
+        and p99_ms is not None
+        and p99_ms > slow_ms
+    }
+    return tuple(sorted(found - NO_TENANTS))
 
 
 def at_risk(statuses: Sequence[NodeStatus]) -> bool | None:
@@ -73,7 +94,8 @@ def measure(now_ms: int) -> int:
     )
     if not rows:
         return 0
-    steps = _steps(min(to_ms(row.onset_at) for row in rows), now_ms)
+    first_ms = min(to_ms(row.onset_at) for row in rows)
+    steps, accounts = _steps(first_ms, now_ms), _accounts(first_ms, now_ms)
     risk = at_risk(_statuses())
     for row in rows:
         now = felt(steps, since_ms=to_ms(row.onset_at), until_ms=now_ms)
@@ -81,7 +103,12 @@ def measure(now_ms: int) -> int:
             row.pk,
             failed=now.failed,
             late=now.late,
-            tenants=(),
+            tenants=tenants_felt(
+                accounts,
+                since_ms=to_ms(row.onset_at),
+                until_ms=now_ms,
+                slow_ms=settings.HOLDFAST.slow_write_ms,
+            ),
             data_at_risk=risk,
             at_ms=now_ms,
         )
@@ -120,6 +147,23 @@ def _steps(since_ms: int, now_ms: int) -> Sequence[Mapping[str, Any]]:
         return ()
     counts: Sequence[Mapping[str, Any]] = answer["counts"]
     return counts
+
+
+def _accounts(since_ms: int, now_ms: int) -> Sequence[Sequence[Any]]:
+    """Requests by account; none where the store of signals doesn't answer."""
+    first_ms = max(since_ms, now_ms - LOOK_BACK_S_MAX * 1000) - TENANT_STEP_S * 1000
+    try:
+        answer = QueryClient(settings.HOLDFAST, timeout_s=ANSWER_S_MAX).points(
+            names.ACCOUNT_DURATION.name,
+            since_ms=first_ms,
+            until_ms=now_ms,
+            step=TENANT_STEP_S,
+            by=names.ACCOUNT,
+        )
+    except TelemetryUnavailable:
+        return ()
+    rows: Sequence[Sequence[Any]] = answer["rows"]
+    return rows
 
 
 def _statuses() -> list[NodeStatus]:
