@@ -3,7 +3,7 @@ SHELL := bash
 .SHELLFLAGS := -eu -o pipefail -c
 .DEFAULT_GOAL := help
 .DELETE_ON_ERROR:
-.PHONY: help up test check sim bench soak calm lock clean run-packages dev-packages assets
+.PHONY: help up test check sim bench soak calm loop lock clean run-packages dev-packages assets
 
 PYTHON := $(or $(shell command -v python3.11),$(shell command -v python3))
 VENV := .venv
@@ -42,6 +42,10 @@ soak: dev-packages ## real processes under faults for SOAK_MINUTES
 CALM_MINUTES ?= 120
 calm: dev-packages ## the demo with parts killed for CALM_MINUTES: nobody must be paged
 	@$(IN_VENV) -m tests.probe.calm --minutes $(CALM_MINUTES)
+
+LOOP_ROUNDS ?= 3
+loop: dev-packages ## eight kinds of fault to their cure, LOOP_ROUNDS times each; about an hour
+	@$(IN_VENV) -m tests.loop --rounds $(LOOP_ROUNDS)
 
 # One environment for both: dev.txt holds all of run.txt. A stamp is newer than its lock file when
 # nothing is to be done, so that a second start spends no time here.

@@ -1,0 +1,103 @@
+"""One fault from its drill to the end of its incident, seen through the API alone."""
+
+from __future__ import annotations
+
+import threading
+import time
+from collections.abc import Mapping
+from datetime import datetime
+from typing import Any
+
+from tests.loop.kinds import Kind
+from tests.loop.outcome import Outcome
+from tests.loop.program import Program, Refused
+
+LOOK_S = 0.5
+AFTER_S_MAX = 150.0
+"""From the end of the fault to the end of its incident: read-back, check, 30 s without trouble."""
+Json = Mapping[str, Any]
+
+
+class Case:
+    """`watch` returns when the drill and what it led to are over, or the time is."""
+
+    def __init__(self, program: Program, kind: Kind, drill: str) -> None:
+        self._program = program
+        self._kind = kind
+        self._name = drill
+        self._first: tuple[str, str] | None = None
+        self.run_ids: list[int] = []
+
+    def watch(self) -> Outcome:
+        asked: dict[str, object] = {"scenario": self._name}
+        if self._kind.hold_s is not None:
+            asked["hold_s"] = self._kind.hold_s
+        try:
+            drill: Json = self._program.post("drills", asked)
+        except Refused as error:
+            return Outcome(self._kind.name, note=str(error))
+        incident, runs = self._follow(int(drill["id"]))
+        drill = self._program.get(f"drills/{drill['id']}")
+        return self._outcome(drill, incident, runs)
+
+    def _follow(self, drill_id: int) -> tuple[Json | None, list[Json]]:
+        """The incident as last seen, and the runs started for it."""
+        incident: Json | None = None
+        runs: list[Json] = []
+        give_up_s = time.monotonic() + (self._kind.hold_s or 30.0) + AFTER_S_MAX
+        pause = threading.Event()
+        while time.monotonic() < give_up_s:
+            pause.wait(LOOK_S)
+            try:
+                incident = self._incident(drill_id) or incident
+                if incident is not None:
+                    self._note_cause(incident)
+                    asked = f"runs?subject=incident:{incident['id']}"
+                    runs = list(self._program.get(asked)["runs"])
+                drill = self._program.get(f"drills/{drill_id}")
+            except OSError:
+                continue  # A busy console; the next look says more.
+            if drill["verdict"] is not None and _is_over(incident):
+                break
+        self.run_ids = [int(run["id"]) for run in runs]
+        return incident, runs
+
+    def _incident(self, drill_id: int) -> Json | None:
+        found = self._program.get("incidents")["incidents"]
+        return next((each for each in found if each["drill_run"] == drill_id), None)
+
+    def _note_cause(self, incident: Json) -> None:
+        cause = incident["cause"]
+        if self._first is None and cause is not None:
+            self._first = (cause["entity"], cause["kind"])
+
+    def _outcome(self, drill: Json, incident: Json | None, runs: list[Json]) -> Outcome:
+        kind, truth = self._kind.name, drill["truth"]
+        if drill["faulted_at"] is None or drill["verdict"] in (None, "aborted", "refused"):
+            note = f"{drill['verdict'] or 'not over in time'}: {drill['reason']}"
+            return Outcome(kind, note=note)
+        right = (truth["entity"], truth["kind"])
+        if incident is None:
+            return Outcome(kind, truth=right, note="no incident")
+        faulted_s = _unix_s(drill["faulted_at"])
+        fixed_s = None
+        if incident["fixed_s"] is not None:
+            fixed_s = _unix_s(incident["onset"]) + incident["fixed_s"] - faulted_s
+        return Outcome(
+            kind,
+            detected_s=max(0.0, _unix_s(incident["opened"]) - faulted_s),
+            named_s=incident["named_s"],
+            fixed_s=fixed_s,
+            first=self._first,
+            truth=right,
+            run=str(runs[-1]["state"]) if runs else "",
+            note="" if drill["verdict"] == "passed" else f"drill {drill['verdict']}",
+        )
+
+
+def _is_over(incident: Json | None) -> bool:
+    return incident is None or (not incident["firing"] and incident["fixed_s"] is not None)
+
+
+def _unix_s(text: str) -> float:
+    return datetime.fromisoformat(text).timestamp()
