@@ -3,7 +3,8 @@ SHELL := bash
 .SHELLFLAGS := -eu -o pipefail -c
 .DEFAULT_GOAL := help
 .DELETE_ON_ERROR:
-.PHONY: help up test check sim bench soak calm loop lock clean run-packages dev-packages assets
+.PHONY: help up test check sim bench soak calm loop kill-points prove lock clean run-packages \
+  dev-packages assets
 
 PYTHON := $(or $(shell command -v python3.11),$(shell command -v python3))
 VENV := .venv
@@ -11,7 +12,7 @@ IN_VENV := $(VENV)/bin/python
 PIP := $(IN_VENV) -m pip --disable-pip-version-check --no-input
 
 help: ## this list
-	@awk -F ':.*## ' '/^[a-z]+:.*## /{printf "  make %-7s %s\n", $$1, $$2}' Makefile
+	@awk -F ':.*## ' '/^[a-z-]+:.*## /{printf "  make %-11s %s\n", $$1, $$2}' Makefile
 
 up: run-packages assets ## start the whole of Holdfast; Ctrl-C stops it
 	@exec $(IN_VENV) manage.py up
@@ -46,6 +47,14 @@ calm: dev-packages ## the demo with parts killed for CALM_MINUTES: nobody must b
 LOOP_ROUNDS ?= 3
 loop: dev-packages ## eight kinds of fault to their cure, LOOP_ROUNDS times each; about an hour
 	@$(IN_VENV) -m tests.loop --rounds $(LOOP_ROUNDS)
+
+ROUNDS ?= 20
+kill-points: dev-packages ## kill the worker at 12 points of a runbook, ROUNDS times each
+	@$(IN_VENV) -m tests.kill_points --rounds $(ROUNDS)
+
+PROVE_ROUNDS ?= 1
+prove: dev-packages ## each runbook against its real fault, PROVE_ROUNDS times each
+	@$(IN_VENV) -m tests.prove --rounds $(PROVE_ROUNDS)
 
 # One environment for both: dev.txt holds all of run.txt. A stamp is newer than its lock file when
 # nothing is to be done, so that a second start spends no time here.

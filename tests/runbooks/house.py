@@ -15,7 +15,7 @@ import subprocess
 import sys
 import threading
 import time
-from collections.abc import Callable, Iterator
+from collections.abc import Callable, Iterator, Mapping
 from pathlib import Path
 from typing import TypeVar
 
@@ -61,15 +61,18 @@ def eventually(
 class House:
     """One home and its processes. All still running at the end are killed, group by group."""
 
-    def __init__(self, home: Path) -> None:
+    def __init__(self, home: Path, *, beside: Mapping[str, str] | None = None) -> None:
+        """`beside` is the environment of a store whose home this is, too."""
         self.home = home
         for folder in ("secrets", "run", "valkey"):
-            (home / folder).mkdir(parents=True)
-        (home / "secrets" / "otlp.token").write_text("token-of-tests\n")
+            (home / folder).mkdir(parents=True, exist_ok=beside is not None)
+        if beside is None:
+            (home / "secrets" / "otlp.token").write_text("token-of-tests\n")
         self.variables = {
             "HOLDFAST_HOME": str(home),
             "HOLDFAST_OTLP_PORT": str(free_port()),
             "HOLDFAST_QUERY_PORT": str(free_port()),
+            **{name: value for name, value in (beside or {}).items() if name.startswith("HOLD")},
             "DJANGO_SETTINGS_MODULE": "console.settings",
         }
         self.settings = Settings.from_environment(self.variables)
@@ -108,8 +111,8 @@ class House:
         )  # fmt: skip
         eventually(lambda: listens(self.broker), "valkey listens")
 
-    def start_worker(self) -> subprocess.Popen[bytes]:
-        worker = self.python("worker", "manage.py", "worker")
+    def start_worker(self, *command: str) -> subprocess.Popen[bytes]:
+        worker = self.python("worker", *(command or ("manage.py", "worker")))
 
         def is_listening() -> bool:
             beat = self.beat("worker")

@@ -1,0 +1,1 @@
+"""Each runbook against its real fault, on a fleet of its own."""
