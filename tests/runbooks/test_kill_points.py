@@ -10,13 +10,11 @@ import pytest
 from pytest_django.plugin import DjangoDbBlocker
 
 from tests.kill_points.doors import CHILD, WHOLE
-from tests.kill_points.rounds import POINTS
+from tests.kill_points.rounds import LOOKING, POINTS
 from tests.kill_points.stand import Stand, stand
 from tests.runbooks.house import House
 
 pytestmark = pytest.mark.probe
-
-LEFT_OUT = ("confirm", "evidence", "recover")
 
 
 @pytest.fixture(scope="module")
@@ -27,7 +25,7 @@ def played(
     house.migrate()
     with (
         django_db_blocker.unblock(),
-        stand(house.home / "console.sqlite3", without=LEFT_OUT) as running,
+        stand(house.home / "console.sqlite3", without=LOOKING) as running,
     ):
         yield running
 
