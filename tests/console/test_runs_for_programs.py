@@ -212,6 +212,19 @@ def test_the_terminal_starts_reads_the_plan_approves_alone_and_takes_back(world:
     assert [row.via for row in AuditRow.objects.filter(actor="terminal")] == ["cli"] * 4
 
 
+def test_a_way_back_that_fails_is_no_success(world: World) -> None:
+    run = go(start(THROW))
+    with own_runbook(THROW):
+        manage("undo", str(run.pk))
+        world.trouble = ["fails"] * 3
+        for _ in range(3):
+            go(run)
+            Run.objects.filter(pk=run.pk).update(ring_at=run.created_at)
+        said, code = manage("run", "mine", "--param", "node=node-1", "--key", run.key, "--wait")
+
+    assert code == 1 and "not all taken back" in said
+
+
 def test_waiting_ends_where_a_person_must_act_and_the_exit_code_says_so(world: World) -> None:
     run = go(start(ASK + THROW))
     with own_runbook(ASK + THROW):

@@ -1,9 +1,9 @@
 """`manage.py runbook`: runbooks and their runs from a terminal and in pipelines.
 
 The worker of the running fleet does the work; this starts, decides, waits and prints. Waiting ends
-when the run is over or comes to wait for a person. Exit codes: 0 done, 1 the run failed, 2 wrong
-use, 3 the run waits for approval, 4 its outcome is unknown, 5 it was cancelled, 6 it is not over
-in time, 7 refused (somebody was quicker, not allowed, the plan changed), 8 no database.
+when the run is over or comes to wait for a person. Exit codes: 0 done, 1 it failed or could not be
+taken back, 2 wrong use, 3 it waits for approval, 4 its outcome is unknown, 5 it was cancelled, 6 it
+is not over in time, 7 refused (somebody was quicker, not allowed, the plan changed), 8 no database.
 """
 
 from __future__ import annotations
@@ -163,6 +163,8 @@ class Command(BaseCommand):
             time.sleep(POLL_S)
             detail = queries.run_detail(run_id)
         self._print_run(detail, as_json=options["json"])
+        if detail.run.undo_state == "failed":
+            return EXIT_CODES["failed"]
         return EXIT_CODES.get(detail.run.state, LATE)
 
     def _print_run(self, detail: RunDetail, *, as_json: bool) -> None:
