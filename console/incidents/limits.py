@@ -11,9 +11,10 @@ JOIN_SPAN_MS = 15 * 60_000
 # An alert that fires again this soon after its incident ended is the same trouble, flapping.
 REJOIN_WITHIN_MS = 5 * 60_000
 
-# An onset is the first bad second of a window, and a busy second before the fault is easily taken
-# for it. What fires during a drill and began at most this long before its mark is the drill's.
-DRILL_ONSET_MS = 15_000
+# An onset is the first bad second of a window of 30 s or more, and on a busy machine some second
+# before the fault is easily bad. What fires only during a drill and is said to have begun at most
+# this long before its mark is the drill's. If it is real after all, it outlives the drill.
+DRILL_ONSET_MS = 45_000
 
 # A drill's incident whose alerts still fire this long after the drill ended is no drill any more.
 DRILL_GRACE_MS = 120_000

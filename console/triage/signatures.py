@@ -32,14 +32,14 @@ NODE_SIGNATURES: Mapping[str, Signature] = {
         must=("restarted", "unreachable"),
         weights={
             "restarted": 4.0, "unreachable": 1.5, "silent": 1.5, "cut": 0.5,
-            "came_back": -2.0, "flush": -1.0, "cpu": -0.5,
+            "came_back": -2.0, "stands_still": -4.0, "flush": -1.0, "cpu": -0.5,
         },
     ),
     "process_pause": Signature(
-        must=("silent", "came_back"),
+        must=("silent", "came_back", "stands_still"),
         weights={
-            "silent": 3.0, "came_back": 2.0, "unreachable": 0.5, "cut": 0.5, "loop_late": 0.5,
-            "restarted": -4.0, "flush": -1.0, "cpu": -1.0,
+            "silent": 3.0, "came_back": 2.0, "stands_still": 3.0, "unreachable": 0.5, "cut": 0.5,
+            "loop_late": 0.5, "restarted": -4.0, "flush": -1.0, "cpu": -1.0,
         },
     ),
     "fsync_stall": Signature(
@@ -54,7 +54,8 @@ NODE_SIGNATURES: Mapping[str, Signature] = {
         must=("cut",),
         weights={
             "cut": 4.0,
-            "silent": -3.0, "restarted": -3.0, "came_back": -2.0, "flush": -1.5,
+            "silent": -3.0, "restarted": -3.0, "came_back": -2.0, "stands_still": -3.0,
+            "flush": -1.5,
             "loop_late": -1.0, "cpu": -1.0,
         },
     ),

@@ -23,6 +23,7 @@ from console.triage.stages import Diff
 from telemetry import names
 
 STEP_S = 5
+STANDS_STILL = "stopped"
 RESTART_SLACK_S = 15
 DISK = frozenset(("append", "flush", "disk", "peer_append", "peer_flush"))
 PROCESSOR = frozenset(
@@ -90,7 +91,7 @@ def _restarted(evidence: Evidence, node: str) -> Symptom:
     if process is None and status is None and curve is None:
         return UNSEEN
     began_ms = _reset_ms(curve, since_ms)
-    if process is not None and process.state not in ("running", ""):
+    if process is not None and process.state not in ("running", STANDS_STILL, ""):
         return Symptom(strength=1.0, line=Line(sentence=f"{node} is {process.state}"))
     if process is not None and process.restarts > 0 and process.since_ms >= since_ms:
         began_ms = process.since_ms
@@ -110,6 +111,15 @@ def _restarted(evidence: Evidence, node: str) -> Symptom:
         strength=0.0 if began_ms is None else 1.0,
         line=Line(sentence=sentence, unit="s", points=points, question=question),
     )
+
+
+def _stands_still(evidence: Evidence, node: str) -> Symptom:
+    """The kernel says now that the process is stopped. One that isn't may have been before."""
+    process = evidence.process(node)
+    if process is None or process.state != STANDS_STILL:
+        return UNSEEN
+    sentence = f"{node}'s process is there and stands still"
+    return Symptom(strength=1.0, line=Line(sentence=sentence))
 
 
 def _born_ms(evidence: Evidence, status: NodeNow) -> int:
@@ -327,6 +337,7 @@ def _stage_time(node: str, diffs: Sequence[Diff], stages: frozenset[str]) -> Sym
 LOOKS: Mapping[str, Callable[[Evidence, str], Symptom]] = {
     "silent": _silent,
     "restarted": _restarted,
+    "stands_still": _stands_still,
     "unreachable": _unreachable,
     "flush": _flush,
     "loop_late": _loop_late,

@@ -120,9 +120,9 @@ def test_trouble_that_began_well_before_the_drill_is_not_the_drills(
     onset_s: int, drill_run: int | None
 ) -> None:
     book = Book()
-    book.note_drills([Drilling(run_id=88, since_ms=at(30))])
+    book.note_drills([Drilling(run_id=88, since_ms=at(60))])
 
-    (decision,) = book.receive([alert(onset_s=onset_s)], at(40))
+    (decision,) = book.receive([alert(onset_s=onset_s)], at(70))
 
     assert decision.incident.drill_run == drill_run
 

@@ -4,7 +4,8 @@ Each file is what `gather` saw some 16 s after a fault (or after nothing), cut t
 it. The weights were set while looking at those in TUNED_ON; the others were only ever scored. Those
 named "-bare" were recorded before nodes exported loop delay, processor time and missed heartbeats:
 there triage has to do without. Those named "drill-" were recorded during drills; "upgraded" is one
-shortly after a start with a new version, at which triage once looked away from the disk.
+shortly after a start with a new version, at which triage once looked away from the disk, and
+"standing" one with a process that still stood still, which was once called dead.
 """
 
 from __future__ import annotations
@@ -26,9 +27,10 @@ FOLDER = Path(__file__).parent / "cases"
 FILES = sorted(FOLDER.glob("*.json"))
 TUNED_ON = frozenset(
     ("fsync-leader-400-bare", "isolate-leader-both-bare", "isolate-leader-in-bare", "hog-leader-1",
-     "pause-leader-6s", "tenant-small", "drill-fsync-300-upgraded")
+     "pause-leader-6s", "tenant-small", "drill-fsync-300-upgraded",
+     "drill-pause-standing")
 )  # fmt: skip
-CASE_BYTES_MAX = 60_000
+CASE_BYTES_MAX = 90_000
 RIGHT_FIRST_MIN = 0.75
 FALSE_SHARE_MAX = 0.05
 
