@@ -4,6 +4,7 @@ from collections.abc import Iterator
 
 import pytest
 from django.test import TestCase
+from pytest_django import DjangoAssertNumQueries
 
 from runbooks import actions, clock, driver, journal, queries, tasks
 from runbooks.engine.machine import Perform
@@ -71,6 +72,17 @@ def test_one_task_goes_through_all_steps_and_each_is_claimed_and_recorded(world:
 
     detail = queries.run_detail(run.pk)
     assert [(len(s.attempts), s.attempts[0].state) for s in detail.steps] == [(1, "done")] * 4
+
+
+def test_a_step_costs_a_fixed_number_of_queries(
+    world: World, django_assert_max_num_queries: DjangoAssertNumQueries
+) -> None:
+    run = start(LOOK + "".join(NOTE.replace("say", f"say{n}") for n in range(12)))
+
+    with django_assert_max_num_queries(13 * 20):
+        run = go(run)
+
+    assert run.state == "done", run.reason
 
 
 def test_nothing_is_sent_while_the_check_before_it_says_no(world: World) -> None:
