@@ -23,7 +23,7 @@ def line(drill: DrillRow, number: int, total: int) -> str:
     rto, rpo = words.part(drill.numbers, "rto"), words.part(drill.numbers, "rpo")
     if not rto:
         return f"{head}, {drill.reason}"
-    told = ", ".join(f"{path} {words.recovery(words.part(rto, path))}" for path in PATHS)
+    told = ", ".join(f"{path} {words.wait(words.part(rto, path))}" for path in PATHS)
     consistency = words.part(drill.numbers, "consistency").get("verdict", "")
     return f"{head}, RTO {told}, RPO {rpo.get('missing')}, {consistency}"
 
@@ -31,7 +31,7 @@ def line(drill: DrillRow, number: int, total: int) -> str:
 def summary(drills: Sequence[DrillRow]) -> list[str]:
     """All verdicts, and of each recovery time the median and the worst.
 
-    A door that was never out counts as 0 ms, one that was not back has no figure and is named.
+    A door that was never out counts with its longest wait, one that was not back is named.
     """
     verdicts = Counter(drill.verdict or "under way" for drill in drills)
     found = [

@@ -100,6 +100,16 @@ def outage(operations: Sequence[Operation], *, fault_us: int, calm: Calm) -> Out
     return Outage(began_us=began_us, ended_us=None)
 
 
+def longest_wait_ms(operations: Iterable[Operation], *, fault_us: int) -> float:
+    """The slowest of those that were under way when the fault came, or asked soon after."""
+    waits = [
+        op.latency_us or 0
+        for op in operations
+        if op.invoked_us < fault_us + UNSTIRRED_US and (op.completed_us or fault_us) >= fault_us
+    ]
+    return round(max(waits, default=0) / 1000, 1)
+
+
 def missing_writes(
     acknowledged: Iterable[Operation], seen: Mapping[str, Operation]
 ) -> list[Missing]:

@@ -12,7 +12,14 @@ from dataclasses import dataclass
 from runbooks.drills import limits
 from runbooks.drills.history import Operation
 from runbooks.drills.linearizability import Consistency, ConsistencyVerdict, check, seen_last
-from runbooks.drills.measure import Calm, Missing, calm_of, missing_writes, outage
+from runbooks.drills.measure import (
+    Calm,
+    Missing,
+    calm_of,
+    longest_wait_ms,
+    missing_writes,
+    outage,
+)
 
 DOOR = "door"
 SDK = "sdk"
@@ -22,7 +29,9 @@ MISSING_SHOWN = 6
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Recovery:
-    """How long one door was out, in ms. `ms` None: it was not back before the end."""
+    """How long one door was out, in ms. `ms` None: it was not back before the end. Where it never
+    was out, `ms` is the longest wait just after the fault.
+    """
 
     path: str
     was_out: bool
@@ -150,7 +159,8 @@ def numbers_of(
 def _recovery(operations: Sequence[Operation], path: str, *, fault_us: int, calm: Calm) -> Recovery:
     seen = outage([op for op in operations if op.path == path], fault_us=fault_us, calm=calm)
     if seen is None:
-        return Recovery(path=path, was_out=False, ms=0.0)
+        own = [op for op in operations if op.path == path and op.was_served]
+        return Recovery(path=path, was_out=False, ms=longest_wait_ms(own, fault_us=fault_us))
     length_ms = seen.length_ms
     return Recovery(path=path, was_out=True, ms=None if length_ms is None else round(length_ms, 1))
 

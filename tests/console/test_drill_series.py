@@ -5,7 +5,7 @@ from __future__ import annotations
 from dataclasses import replace
 from datetime import UTC, datetime
 
-from console.drills import series
+from console.drills import series, words
 from runbooks.drills.queries import DrillRow
 
 AT = datetime(2024, 5, 1, tzinfo=UTC)
@@ -39,6 +39,14 @@ def test_a_line_has_three_recovery_times_the_loss_and_the_verdict() -> None:
     assert told == (
         "  3 of 20: drill 7 passed, RTO core 412 ms, door 500 ms, sdk 600 ms, RPO 0, linearizable"
     )
+
+
+def test_a_door_that_was_never_out_is_told_with_its_longest_wait() -> None:
+    quick = {"path": "door", "was_out": False, "ms": 60.5}
+
+    assert plain(words.wait(quick)) == "no gap, 60.5 ms at most"
+    assert words.wait(quick | {"ms": 0.0}) == "no gap"
+    assert words.recovery(quick) == "no gap"
 
 
 def test_a_drill_that_measured_nothing_says_why() -> None:

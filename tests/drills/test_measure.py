@@ -7,11 +7,20 @@ from collections.abc import Iterable
 import pytest
 
 from runbooks.drills.history import ABSENT, Kind, Operation, Outcome
-from runbooks.drills.measure import Calm, calm_of, missing_writes, outage, version_number
+from runbooks.drills.measure import (
+    UNSTIRRED_US,
+    Calm,
+    calm_of,
+    longest_wait_ms,
+    missing_writes,
+    outage,
+    version_number,
+)
 from tests.drills.making import make, read, refused, unknown, version, write
 
 CALM = Calm(slow_us=25_000, late_us=250_000, p50_us=2_000)
 MS = 1_000
+FAULT_US = 1_000 * MS
 
 
 def steady(
@@ -58,6 +67,19 @@ def test_a_refused_condition_is_the_store_at_work() -> None:
 
 def test_no_gap_is_no_outage() -> None:
     assert outage(steady(0, 5_000), fault_us=1_000 * MS, calm=CALM) is None
+
+
+def test_where_nothing_was_out_the_longest_wait_just_after_the_fault_is_told() -> None:
+    late = UNSTIRRED_US + FAULT_US
+    operations = [
+        write(0, 1, FAULT_US - 90_000, FAULT_US - 1_000, at=1),
+        write(1, 2, FAULT_US - 10_000, FAULT_US + 50_000, at=2),
+        write(2, 3, FAULT_US + 5_000, FAULT_US + 25_000, at=3),
+        write(3, 4, late, late + 80_000, at=4),
+    ]
+
+    assert longest_wait_ms(operations, fault_us=FAULT_US) == 60.0
+    assert longest_wait_ms([], fault_us=FAULT_US) == 0.0
 
 
 def test_an_outage_that_does_not_end_has_no_length() -> None:
