@@ -9,6 +9,7 @@ from __future__ import annotations
 from typing import TYPE_CHECKING
 
 from storage_core.catalog.commands import (
+    UNCONDITIONAL,
     DeleteBlob,
     Outcome,
     PutBlob,
@@ -33,10 +34,11 @@ def prepare_put_blob(x: Exchange) -> None:
         reason = "This release keeps block blobs only."
         raise bad_header("x-ms-blob-type", values.text(kind), reason)
     properties = values.blob_properties(headers, x.shape.describing, body_type=True)
-    md5 = values.content_md5(headers, b"content-md5")
-    if md5 and not properties.content_md5:
-        properties = properties._replace(content_md5=md5)
-    values.content_crc64(headers)
+    if x.shape.tells_checksum:
+        md5 = values.content_md5(headers, b"content-md5")
+        if md5 and not properties.content_md5:
+            properties = properties._replace(content_md5=md5)
+        values.content_crc64(headers)
     x.command = PutBlob(
         target.account,
         target.container,
@@ -44,7 +46,7 @@ def prepare_put_blob(x: Exchange) -> None:
         x.length or 0,
         properties,
         x.metadata(),
-        values.conditions(headers),
+        values.conditions(headers) if x.shape.is_conditional else UNCONDITIONAL,
     )
 
 

@@ -115,7 +115,8 @@ class Body:
     def settle(self) -> None:
         """The request is answered: whatever is still held is of no use."""
         if self._held_bytes:
-            self.drop()
+            self._pieces.clear()
+            self.buffered_bytes = 0
             self.give_back(self._held_bytes)
 
     def take_all(self) -> bytes:

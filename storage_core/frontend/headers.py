@@ -10,6 +10,7 @@ from __future__ import annotations
 import re
 from base64 import b64decode, b64encode
 from binascii import Error as Base64Error
+from binascii import b2a_base64
 from collections.abc import Mapping, Sequence
 from datetime import UTC, datetime
 from functools import lru_cache
@@ -123,7 +124,7 @@ def content_crc64(headers: Headers) -> int | None:
 
 
 def crc64_text(crc: int) -> str:
-    return b64encode(crc.to_bytes(8, "little")).decode()
+    return b2a_base64(crc.to_bytes(8, "little"), newline=False).decode()
 
 
 def byte_range(headers: Headers, size: int) -> ByteRange | None:

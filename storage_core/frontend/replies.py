@@ -24,11 +24,11 @@ _OPTIONAL: Final = (
 )
 
 
-def receipt(outcome: Outcome, crc: int | None = None) -> str:
+def receipt(outcome: Outcome, crc_text: str = "") -> str:
     """What a client can later hold us to: the place of its write in the log, and its checksum."""
     place = "group=%d;term=%d;index=%d" % (GROUP_ID, outcome.term, outcome.index)
-    if crc is not None:
-        place += ";crc64=" + crc64_text(crc)
+    if crc_text:
+        place += ";crc64=" + crc_text
     return "x-ms-holdfast-receipt: %s\r\n" % place
 
 
@@ -39,9 +39,10 @@ def versioned(etag: str, last_modified_ms: int) -> str:
 def written(outcome: Outcome, crc: int | None = None) -> str:
     """The lines of every successful write that left something behind."""
     lines = versioned(outcome.etag, outcome.last_modified_ms)
-    if crc is not None:
-        lines += "x-ms-content-crc64: %s\r\n" % crc64_text(crc)
-    return "%sx-ms-request-server-encrypted: false\r\n%s" % (lines, receipt(outcome, crc))
+    crc_text = "" if crc is None else crc64_text(crc)
+    if crc_text:
+        lines += "x-ms-content-crc64: %s\r\n" % crc_text
+    return "%sx-ms-request-server-encrypted: false\r\n%s" % (lines, receipt(outcome, crc_text))
 
 
 def metadata(pairs: Metadata) -> str:
