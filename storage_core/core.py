@@ -60,10 +60,11 @@ class Write(NamedTuple):
 
 
 class Applied(NamedTuple):
-    """An entry that took effect, and where its record starts."""
+    """An entry that took effect, where its record starts, and the length of its meta."""
 
     entry: Entry
     position: Position
+    meta_bytes: int
 
 
 class Effects(NamedTuple):
@@ -341,13 +342,13 @@ class Core:
             return []
         log = self.log
         entries = log.entries(self.applied_index + 1, upto, self.limits.apply_bytes)
-        applied = [Applied(entry, log.position_of(entry.index)) for entry in entries]
         last = entries[-1].index
         assert last > self.applied_index, (last, self.applied_index)
-        outcomes = self.catalog.apply(
-            [(item.entry, item.position, len(item.entry.meta)) for item in applied],
-            log.point_at(last),
-        )
+        positions = log.positions_of(self.applied_index + 1, last)
+        applied = [
+            Applied(entry, position, len(entry.meta)) for entry, position in zip(entries, positions)
+        ]
+        outcomes = self.catalog.apply(applied, log.point_at(last))
         assert len(outcomes) == len(applied), "one outcome an entry"
         self.applied_index = last
         self.replica.applied_to(last)

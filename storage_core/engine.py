@@ -174,9 +174,7 @@ class Engine:
         if effects.messages:
             self._send(effects.messages)
         flushed = effects.write is not None and self._write(effects.write, now_ns)
-        for item in effects.applied:
-            if item.entry.kind == COMMAND and item.entry.body:
-                self._remember(item)
+        self._remember(effects.applied)
         now_us = now_ns // 1000
         for ticket, outcome in effects.settled:
             self.pending.settled(ticket, outcome, self.book.committed(outcome.index, now_ns))
@@ -201,10 +199,12 @@ class Engine:
         if known[0] is not None:
             self.pending.leader_changed(now_us)
 
-    def _remember(self, item: Applied) -> None:
-        entry = item.entry
-        offset = item.position.offset + HEADER_BYTES + len(entry.meta)
-        self._cache.put(item.position.segment_seq, offset, entry.body)
+    def _remember(self, applied: Sequence[Applied]) -> None:
+        """Bodies that may be read next; chunks of large ones would drive the others out."""
+        for entry, position, meta_bytes in applied:
+            if entry.kind == COMMAND and entry.body:
+                offset = position.offset + HEADER_BYTES + meta_bytes
+                self._cache.put(position.segment_seq, offset, entry.body)
 
     # -- writes to disk ---------------------------------------------------------------------
 

@@ -109,6 +109,7 @@ class Pending:
         self._by_ticket: dict[int, Submission] = {}
         self._forwarded: dict[int, Submission] = {}
         self._parked: list[Submission] = []
+        self._ended: list[tuple[Callable[[Outcome | StoreError], None], Outcome | StoreError]] = []
         self._last_request_id = 0
 
     @property
@@ -279,7 +280,20 @@ class Pending:
                 self._reply(submission.origin, bulk.DONE, result)
         elif submission.on_done is not None:
             on_done, submission.on_done = submission.on_done, None
-            self._loop.call_soon(on_done, result)
+            if not self._ended:
+                self._loop.call_soon(self._tell_all)
+            self._ended.append((on_done, result))
+
+    def _tell_all(self) -> None:
+        """Those that ended in this tick, in one call of the loop: a batch may end 64 at once."""
+        ended, self._ended = self._ended, []
+        for on_done, result in ended:
+            try:
+                on_done(result)
+            except Exception as error:  # as the loop itself does, so that the others are told
+                self._loop.call_exception_handler(
+                    {"message": "a waiter failed on its outcome", "exception": error}
+                )
 
     def _reply(self, origin: Origin, status: int, outcome: Outcome | None) -> None:
         """If the origin is gone, nobody waits: it asks the next leader under the same id."""

@@ -45,7 +45,8 @@ class BodyCache:
             return
         self._bodies[key] = body
         self._bytes += len(body) + ENTRY_BYTES
-        self._make_room()
+        if self._bytes > self.bytes_max:
+            self._make_room()
 
     def resize(self, bytes_max: int) -> None:
         """From now on keep this many bytes at most; 0 keeps nothing."""

@@ -32,15 +32,19 @@ class Stamp(NamedTuple):
 class Batch:
     """Reads fall through to the index; writes stay here. One owner: the machine."""
 
-    __slots__ = ("_decoded", "_index", "_touched", "limits", "live", "rows")
+    __slots__ = ("_decoded", "_index", "_touched", "limits", "live", "rows", "stage_count")
 
-    def __init__(self, index: IndexPort, decoded: Dict[bytes, ContainerRow]) -> None:
+    def __init__(
+        self, index: IndexPort, decoded: Dict[bytes, ContainerRow], stage_count: int = 0
+    ) -> None:
         self._index = index
         # Container rows as the index has them, decoded: nearly every command needs one.
         self._decoded = decoded
         self._touched: List[bytes] = []
         self.rows: Dict[bytes, Optional[bytes]] = {}
         self.live: Dict[int, int] = {}
+        # Blobs with uncommitted blocks: while there are none, nobody looks for some.
+        self.stage_count = stage_count
         # Limits of accounts that this batch sets; 0 lifts one.
         self.limits: Dict[str, int] = {}
 

@@ -14,7 +14,6 @@ from typing import Optional, Union
 from storage_core.catalog import blob_row, extents, keys, layouts, packing, stages, uploads
 from storage_core.catalog.batch import Batch, Stamp
 from storage_core.catalog.blob_row import BlobRow
-from storage_core.catalog.codec import PackedPutBlob
 from storage_core.catalog.commands import (
     UNCONDITIONAL,
     Conditions,
@@ -24,6 +23,7 @@ from storage_core.catalog.commands import (
 )
 from storage_core.catalog.conditions import create_refusal, write_refusal
 from storage_core.catalog.layouts import Content
+from storage_core.catalog.put_blob import PackedPutBlob
 from storage_core.log.format import Extent
 
 
@@ -64,7 +64,8 @@ def put(batch: Batch, stamp: Stamp, command: PackedPutBlob, body: Optional[Exten
         packed = extents.pack(*body) if body.length else b""
         if crc64 is None:
             crc64 = body.crc
-    clear(batch, generation, name, old)
+    if old is not None or batch.stage_count:
+        clear(batch, generation, name, old)
     content = Content(command.size_bytes, packed, crc64, [])
     created_ms = stamp.time_ms if old is None else old.created_ms
     layouts.write(batch, stamp, key, content, created_ms, command.described)
@@ -83,10 +84,11 @@ def clear(batch: Batch, generation: int, name: bytes, old: Optional[BlobRow]) ->
     """Discard what a blob held, and its uncommitted blocks. Its row is the caller's."""
     if old is not None:
         layouts.drop(batch, old)
-    stage_key = keys.stage(generation, name)
-    stage = stages.find(batch, stage_key)
-    if stage is not None:
-        stages.drop(batch, stage_key, stage)
+    if batch.stage_count:
+        stage_key = keys.stage(generation, name)
+        stage = stages.find(batch, stage_key)
+        if stage is not None:
+            stages.drop(batch, stage_key, stage)
 
 
 def delete(batch: Batch, stamp: Stamp, command: DeleteBlob) -> str:

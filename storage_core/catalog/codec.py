@@ -15,7 +15,7 @@ import struct
 from functools import lru_cache
 from typing import Any, Callable, Dict, List, NamedTuple, Optional, Tuple, Type, cast
 
-from storage_core.catalog import keys, packing, rows
+from storage_core.catalog import packing, rows
 from storage_core.catalog.commands import (
     BLOCK_ID_BYTES_MAX,
     UNCONDITIONAL,
@@ -30,6 +30,7 @@ from storage_core.catalog.commands import (
     DeleteBlob,
     DeleteContainer,
     ExpireUploads,
+    Metadata,
     Move,
     PutBlob,
     PutBlock,
@@ -46,7 +47,7 @@ from storage_core.log.format import Extent
 
 VERSION = 1
 PUT_BLOB = 16
-_PUT_BLOB_HEAD = bytes((VERSION, PUT_BLOB))
+PUT_BLOB_HEAD = bytes((VERSION, PUT_BLOB))
 
 _IF_MATCH = 1
 _IF_NONE_MATCH = 2
@@ -57,8 +58,8 @@ _CONDITIONS_MASK = 15
 _EXTENT = struct.Struct("<QIIQ")
 _SOURCE_MAX = 2
 
-# Clients describe one blob like the next: what stands behind a Put Blob's size is mostly known.
-_KNOWN_MAX, _KNOWN_END_BYTES_MAX = 256, 256
+# Containers in use at one time.
+_KNOWN_MAX = 256
 
 
 class Form(NamedTuple):
@@ -301,23 +302,43 @@ def encode(command: Command) -> bytes:
 
 def _encode_put_blob(command: PutBlob) -> bytes:
     """As the table says, with what most blobs have in common packed once."""
-    parts = (
+    name, rest = command.blob.encode("utf-8"), command[5:]
+    if len(name) > packing.SHORT_BYTES_MAX:
+        raise Undecodable("a name of %d bytes" % len(name))
+    return b"%b%b%b%b%b%b" % (
         _put_blob_start(command.account, command.container),
-        packing.pack_text(command.blob),
+        packing.U16.pack(len(name)),
+        name,
         U64.pack(command.size_bytes),
         packing.pack_properties(command.properties),
-        packing.pack_metadata(command.metadata),
-        _pack_conditions(command.conditions),
-        _pack_upload_id(command.upload_id),
-        U32.pack(command.chunk_count),
-        _pack_crc64(command.crc64),
+        _PLAIN_END if rest == _PLAIN_REST else _pack_end(*rest),
+    )
+
+
+def _pack_end(
+    metadata: Metadata,
+    conditions: Conditions,
+    upload_id: bytes,
+    chunk_count: int,
+    crc64: Optional[int],
+) -> bytes:
+    parts = (
+        packing.pack_metadata(metadata),
+        _pack_conditions(conditions),
+        _pack_upload_id(upload_id),
+        U32.pack(chunk_count),
+        _pack_crc64(crc64),
     )
     return b"".join(parts)
 
 
+_PLAIN_REST = ((), UNCONDITIONAL, b"", 0, None)
+_PLAIN_END = _pack_end((), UNCONDITIONAL, b"", 0, None)
+
+
 @lru_cache(maxsize=_KNOWN_MAX)
 def _put_blob_start(account: str, container: str) -> bytes:
-    return _PUT_BLOB_HEAD + _pack_name(account) + _pack_name(container)
+    return PUT_BLOB_HEAD + _pack_name(account) + _pack_name(container)
 
 
 def decode(meta: bytes) -> Command:
@@ -336,65 +357,3 @@ def decode(meta: bytes) -> Command:
     if at != len(meta):
         raise Undecodable("%d bytes after the command" % (len(meta) - at))
     return cast("Command", make(values))
-
-
-class PackedPutBlob(NamedTuple):
-    """A Put Blob as applying it needs it: names as keys hold them, the description as rows do.
-
-    Most entries are this command, and most of its fields only pass from the log to a row.
-    """
-
-    container_key: bytes
-    name: bytes
-    size_bytes: int
-    described: bytes
-    conditions: Conditions
-    upload_id: bytes
-    chunk_count: int
-    crc64: Optional[int]
-
-
-def pack_put_blob(command: PutBlob) -> PackedPutBlob:
-    return PackedPutBlob(
-        keys.container(command.account, command.container),
-        command.blob.encode("utf-8"),
-        command.size_bytes,
-        packing.pack_properties(command.properties) + packing.pack_metadata(command.metadata),
-        command.conditions,
-        command.upload_id,
-        command.chunk_count,
-        command.crc64,
-    )
-
-
-def is_put_blob(meta: bytes) -> bool:
-    return meta[:2] == _PUT_BLOB_HEAD
-
-
-def decode_put_blob(meta: bytes) -> PackedPutBlob:
-    """As `pack_put_blob(decode(meta))`, with texts measured but not read."""
-    account, at = packing.take_short(meta, 2)
-    container, at = packing.take_short(meta, at)
-    if b"\x00" in account or b"\x00" in container:
-        raise Undecodable("a NUL in the name of an account or container")
-    name, at = packing.take_short(meta, at)
-    size_bytes, start = U64.take(meta, at)
-    end = meta[start:]
-    take = _known_end if len(end) <= _KNOWN_END_BYTES_MAX else _end_of_put_blob
-    return PackedPutBlob(keys.joined_container(account, container), name, size_bytes, *take(end))
-
-
-def _end_of_put_blob(end: bytes) -> Tuple[bytes, Conditions, bytes, int, Optional[int]]:
-    """What follows the size: description, conditions, upload, checksum."""
-    at = packing.end_of_description(end, 0)
-    described = end[:at]
-    conditions, at = _take_conditions(end, at)
-    upload_id, at = _take_upload_id(end, at)
-    chunk_count, at = U32.take(end, at)
-    crc64, at = _take_crc64(end, at)
-    if at != len(end):
-        raise Undecodable("%d bytes after the command" % (len(end) - at))
-    return described, conditions, upload_id, chunk_count, crc64
-
-
-_known_end = lru_cache(maxsize=_KNOWN_MAX)(_end_of_put_blob)

@@ -26,6 +26,7 @@ from storage_core.catalog import (
     keys,
     moves,
     packing,
+    put_blob,
     rows,
     uploads,
 )
@@ -54,6 +55,7 @@ from storage_core.catalog.commands import (
     SetContainerMetadata,
     etag_of,
 )
+from storage_core.catalog.put_blob import PackedPutBlob
 from storage_core.catalog.rows import ContainerRow
 from storage_core.catalog.view import CatalogView
 from storage_core.index.port import IndexPort
@@ -92,7 +94,7 @@ _EFFECTS: Dict[Type[Any], _Effect] = {
     Reap: _Effect(garbage.reap),
 }
 _PUT_BLOB = _EFFECTS[PutBlob]
-_Applicable = Union[Command, codec.PackedPutBlob]
+_Applicable = Union[Command, PackedPutBlob]
 assert set(_EFFECTS) == {shape.command for shape in codec.SHAPES}, "each command has an effect"
 
 
@@ -109,6 +111,7 @@ class Catalog:
         self._operations: Dict[bytes, int] = {}
         self._slots: Dict[int, bytes] = {}
         self._live: Dict[int, int] = {}
+        self._stage_count = 0
         # Requests in 1,000 s by account; changed in place, so that who holds it sees each change.
         self.limits: Dict[str, int] = {}
         raw = index.get(keys.APPLIED)
@@ -120,6 +123,7 @@ class Catalog:
             self._live[keys.number_of(key)] = packing.U64.unpack(raw)[0]
         for key, raw in self._all(keys.OPERATION):
             self._remember(keys.slot_of(key), rows.op_id_of(raw))
+        self._stage_count = len(self._all(keys.STAGE))
         for key, raw in self._all(keys.ACCOUNT_LIMIT):
             self.limits[keys.account_of(key)] = rows.decode_account_limit(raw)
 
@@ -154,11 +158,11 @@ class Catalog:
         """
         effect = _EFFECTS[type(command)]
         if isinstance(command, PutBlob):
-            return self._evaluate(effect, codec.pack_put_blob(command))
+            return self._evaluate(effect, put_blob.pack(command))
         return self._evaluate(effect, command)
 
     def _evaluate(self, effect: _Effect, command: _Applicable) -> str:
-        batch = Batch(self._index, self._decoded)
+        batch = Batch(self._index, self._decoded, self._stage_count)
         applied = self._applied
         stamp = Stamp(1 + (applied.index if applied else 0), applied.term if applied else 0, 0)
         if effect.takes_body:
@@ -167,7 +171,7 @@ class Catalog:
 
     def is_live(self, meta: bytes, extent: Extent) -> Optional[Move]:
         """For the cleaner: the move to propose for a record's body, or None where it is garbage."""
-        return moves.owner(Batch(self._index, self._decoded), meta, extent)
+        return moves.owner(Batch(self._index, self._decoded, self._stage_count), meta, extent)
 
     def housekeeping(self, time_ms: int) -> Optional[Command]:
         """What the leader should propose next to tidy up: `Reap`, `ExpireUploads` or nothing."""
@@ -182,7 +186,7 @@ class Catalog:
         """
         assert batch, "an empty batch moves nothing"
         assert batch[-1][0].index == end.index, (batch[-1][0].index, end.index)
-        changes = Batch(self._index, self._decoded)
+        changes = Batch(self._index, self._decoded, self._stage_count)
         expected = 1 + (self._applied.index if self._applied is not None else 0)
         outcomes: List[Outcome] = []
         for entry, position, meta_bytes in batch:
@@ -193,6 +197,7 @@ class Catalog:
         changes.put(keys.APPLIED, rows.encode_applied(end))
         self._index.write(list(changes.rows.items()))
         changes.forget_decoded()
+        self._stage_count = changes.stage_count
         if changes.limits:
             self._adopt_limits(changes)
         self._applied = end
@@ -211,8 +216,8 @@ class Catalog:
             assert raw is not None and rows.op_id_of(raw) == op_id, (index, op_id)
             return rows.decode_operation(raw)
         command: _Applicable
-        if codec.is_put_blob(entry.meta):
-            command = codec.decode_put_blob(entry.meta)
+        if put_blob.is_put_blob(entry.meta):
+            command = put_blob.decode(entry.meta)
             effect = _PUT_BLOB
         else:
             command = codec.decode(entry.meta)
@@ -227,7 +232,7 @@ class Catalog:
             )
             code = effect.run(changes, stamp, command, body)
             # A final entry settles its upload either way: nobody can name it again.
-            if isinstance(command, (codec.PackedPutBlob, PutBlock)) and command.upload_id:
+            if isinstance(command, (PackedPutBlob, PutBlock)) and command.upload_id:
                 uploads.drop(changes, command.upload_id)
         else:
             code = effect.run(changes, stamp, command)

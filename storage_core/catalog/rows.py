@@ -206,19 +206,11 @@ def decode_upload(raw: bytes) -> UploadRow:
 
 
 def encode_operation(op_id: bytes, outcome: Outcome) -> bytes:
-    code = outcome.code.encode("ascii")
-    etag = outcome.etag.encode("ascii")
+    code, index, term, etag, last_modified_ms, detail = outcome
     head = _OPERATION.pack(
-        VERSION,
-        op_id,
-        outcome.index,
-        outcome.term,
-        outcome.last_modified_ms,
-        len(code),
-        len(etag),
-        len(outcome.detail),
+        VERSION, op_id, index, term, last_modified_ms, len(code), len(etag), len(detail)
     )
-    return b"%b%b%b%b" % (head, code, etag, outcome.detail)
+    return head + (code + etag).encode("ascii") + detail
 
 
 def op_id_of(raw: bytes) -> bytes:

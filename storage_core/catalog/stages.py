@@ -58,6 +58,7 @@ def add(batch: Batch, stamp: Stamp, key: bytes, block_id: bytes, staged: StagedB
             id_bytes=len(block_id),
         )
         batch.put(keys.timer(keys.STAGE_TIMER, stage.timer_ms, stage.stage_id), key)
+        batch.stage_count += 1
     old = block(batch, stage, block_id)
     if old is not None:
         batch.release(old.packed)
@@ -74,6 +75,8 @@ def add(batch: Batch, stamp: Stamp, key: bytes, block_id: bytes, staged: StagedB
 
 def drop(batch: Batch, key: bytes, stage: StageRow) -> int:
     """Discard the stage, its blocks at once or by the reaper. Returns how many rows it took."""
+    assert batch.stage_count > 0, "a stage is counted from its first block on"
+    batch.stage_count -= 1
     batch.delete(key)
     batch.delete(keys.timer(keys.STAGE_TIMER, stage.timer_ms, stage.stage_id))
     if stage.block_count > BLOCKS_DROPPED_AT_ONCE:

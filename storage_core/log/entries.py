@@ -140,6 +140,10 @@ class EntryLog:
         """Where the record of a retained `index` starts."""
         return self.table.position_of(index)
 
+    def positions_of(self, lo: int, hi: int) -> List[Position]:
+        """Where the records of the retained `lo..hi` start."""
+        return self.table.positions_of(lo, hi)
+
     def point_at(self, index: int) -> LogPoint:
         """The end of entry `index`, also of the one just before the first."""
         return self.table.point_at(index)
@@ -214,13 +218,14 @@ class EntryLog:
                     break
                 found += batch
                 index += len(batch)
-            else:
-                used_bytes = self.table.size_of(index)
-                if used_bytes > room_bytes and found:
-                    break
+                room_bytes -= used_bytes
+                continue
+            for used_bytes in self.table.sizes_of(index, hi):
+                room_bytes -= used_bytes
+                if room_bytes < 0 and found:
+                    return found
                 found.append(self._cache[index])
                 index += 1
-            room_bytes -= used_bytes
         return found
 
     def take_write(self) -> Optional[LogWrite]:

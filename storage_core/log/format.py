@@ -184,7 +184,7 @@ def encode_record(
         prev_crc,
         entry.body_crc,
     )
-    record_crc = crc64(meta, crc64(head, 0))
+    record_crc = crc64(head + meta, 0)
     padding = -(HEADER_BYTES + meta_length + body_length) & 7
     return b"".join((head, record_crc.to_bytes(8, "little"), meta)), record_crc, padding
 

@@ -69,6 +69,16 @@ class RecordTable:
         packed = self._positions[self._slot(index)]
         return Position(packed >> _OFFSET_BITS, packed & _OFFSET_MASK)
 
+    def positions_of(self, lo: int, hi: int) -> list[Position]:
+        """Where the records `lo..hi` start."""
+        first = self._slot(lo)
+        packed = self._positions[first : self._slot(hi) + 1]
+        return [Position(each >> _OFFSET_BITS, each & _OFFSET_MASK) for each in packed]
+
+    def sizes_of(self, lo: int, hi: int) -> array[int]:
+        """Bytes on disk of the records `lo..hi`."""
+        return self._sizes[self._slot(lo) : self._slot(hi) + 1]
+
     def size_of(self, index: int) -> int:
         """Bytes on disk of the record of `index`."""
         return self._sizes[self._slot(index)]

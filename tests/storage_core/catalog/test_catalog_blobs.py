@@ -220,6 +220,23 @@ def test_a_blob_with_waiting_blocks_only_is_no_blob() -> None:
     assert waiting is not None and [tuple(block) for block in waiting] == [(b"1", 3)]
 
 
+def test_a_put_discards_blocks_that_wait_since_before_a_restart() -> None:
+    """Nobody looks for waiting blocks where none wait, and who restarts counts them anew."""
+    driver = with_container()
+    put_block(driver, "a", b"1", b"one")
+    driver.reopen()
+
+    driver.do(PutBlob(ACCOUNT, CONTAINER, "a", 3), b"new")
+    driver.do(PutBlob(ACCOUNT, CONTAINER, "b", 3), b"two")
+
+    assert driver.view.uncommitted_blocks(ACCOUNT, CONTAINER, "a") is None
+    assert sum(driver.catalog.segments().values()) == 6
+    driver.reopen()
+    put_block(driver, "b", b"1", b"one")
+    assert put_list(driver, "b", (b"1", UNCOMMITTED)) == ""
+    assert sum(driver.catalog.segments().values()) == 6
+
+
 def test_a_list_sets_the_order_and_discards_what_it_does_not_name() -> None:
     driver = with_container()
     for block_id, body in ((b"1", b"one"), (b"2", b"two"), (b"3", b"three")):

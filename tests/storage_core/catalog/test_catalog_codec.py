@@ -8,7 +8,7 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from storage_core.catalog import blob_row, codec, packing, rows
+from storage_core.catalog import blob_row, codec, packing, put_blob, rows
 from storage_core.catalog.blob_row import BlobRow
 from storage_core.catalog.commands import (
     BLOCK_ID_BYTES_MAX,
@@ -142,8 +142,8 @@ def test_decoding_gives_back_the_command(command: Command) -> None:
 def test_the_short_way_to_a_put_blob_leads_to_the_same(command: PutBlob) -> None:
     meta = codec.encode(command)
 
-    assert codec.is_put_blob(meta)
-    assert codec.decode_put_blob(meta) == codec.pack_put_blob(command)
+    assert put_blob.is_put_blob(meta)
+    assert put_blob.decode(meta) == put_blob.pack(command)
 
 
 @pytest.mark.parametrize("command", COMMANDS)
@@ -153,9 +153,9 @@ def test_a_command_cut_short_or_with_more_behind_is_refused(command: Command) ->
     for raw in [*[meta[:length] for length in range(len(meta))], meta + b"\x00"]:
         with pytest.raises(Undecodable):
             codec.decode(raw)
-        if codec.is_put_blob(raw):
+        if put_blob.is_put_blob(raw):
             with pytest.raises(Undecodable):
-                codec.decode_put_blob(raw)
+                put_blob.decode(raw)
 
 
 @given(st.sampled_from(COMMANDS), st.data())

@@ -53,6 +53,22 @@ def test_a_submission_is_settled_by_the_leader_itself() -> None:
     play(story)
 
 
+def test_a_waiter_that_fails_leaves_the_others_of_its_batch_alone() -> None:
+    async def story(desks: Desks) -> None:
+        errors: list[BaseException | None] = []
+        asyncio.get_running_loop().set_exception_handler(
+            lambda loop, context: errors.append(context.get("exception"))
+        )
+        before, failing, after = (desks.submit(0, put(name)) for name in "abc")
+        failing.told = None  # type: ignore[assignment]  # whatever it is told, it fails
+        await desks.settle()
+
+        assert before.outcome.code == after.outcome.code == ""
+        assert [type(error) for error in errors] == [AttributeError]
+
+    play(story)
+
+
 def test_a_follower_forwards_and_hears_the_same_outcome() -> None:
     async def story(desks: Desks) -> None:
         client = desks.submit(1, put("a", b"body"), body=b"body")
