@@ -6,7 +6,8 @@ from pathlib import Path
 
 import pytest
 
-from telemetry.config import ROWS
+from storage_core.fleet.parts import fleet_parts
+from telemetry.config import ROWS, Settings
 from telemetry.names import METRICS
 from tests.architecture.tree import PACKAGES, ROOT, files, relative
 
@@ -64,6 +65,28 @@ def _anchors(document: Path) -> set[str]:
 @pytest.mark.parametrize("variable", sorted(row.variable for row in ROWS.values()))
 def test_every_setting_is_explained(variable: str) -> None:
     assert f"`{variable}`" in (ROOT / "docs/guide/settings.md").read_text(encoding="utf-8")
+
+
+def listeners() -> set[str]:
+    """Ports of the table of parts by the setting that moves them, and sockets that code names."""
+    ports = {
+        port.variable for part in fleet_parts(Settings.from_environment({})) for port in part.ports
+    }
+    named = re.compile(r'"(\w+\.sock)"')
+    sockets = {
+        found
+        for package in PACKAGES
+        for path in (ROOT / package).glob("**/*.py")
+        for found in named.findall(path.read_text(encoding="utf-8"))
+    }
+    return {"HOLDFAST_BLOB_PORT"} | ports | {f"run/{name}" for name in sockets}
+
+
+@pytest.mark.parametrize("listener", sorted(listeners()))
+def test_it_is_written_who_is_let_in_by_every_listener(listener: str) -> None:
+    rows = (ROOT / "docs/guide/settings.md").read_text(encoding="utf-8").splitlines()
+
+    assert any(row.startswith(f"| `{listener}`") and row.count("|") == 4 for row in rows)
 
 
 @pytest.mark.parametrize("metric", sorted(METRICS))
