@@ -1,0 +1,1 @@
+"""How quickly a worker goes through steps that do nothing."""
