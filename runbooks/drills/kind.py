@@ -18,7 +18,7 @@ from pathlib import Path
 from django.conf import settings
 
 from runbooks import bell, clock
-from runbooks.drills import guards, healing, journal, limits
+from runbooks.drills import guards, healing, journal, limits, mark
 from runbooks.drills.folder import DrillFolder, prune
 from runbooks.drills.models import DrillVerdict
 from runbooks.drills.scenarios import SCENARIOS, Scenario
@@ -111,6 +111,7 @@ def conduct(context: StepContext) -> StepResult:
     result = folder.result()
     if result is None:
         healing.heal(settings.HOLDFAST)
+        mark.clear(settings.HOLDFAST.run, context.run_id)
         reason = "the conducting process died; its fault was taken back"
         journal.end(context.run_id, DrillVerdict.ABORTED, reason)
         raise StepFailed(f"{reason}; see {folder.log.name} in {folder.path}", again=False)
