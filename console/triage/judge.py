@@ -12,6 +12,8 @@ from __future__ import annotations
 from collections.abc import Mapping
 from dataclasses import dataclass
 
+from django.db.models import F, Q
+
 from console.incidents.models import Incident
 from console.triage import actions
 from console.triage.accuracy import Pair, Verdict, verdict_of
@@ -64,7 +66,7 @@ def judge_due(now_ms: int) -> int:
 def judge(case: Case, *, now_ms: int) -> JudgedDrill | None:
     """Mark one drill and tell its report. None: somebody else did."""
     fault_ms, healed_ms = clock.to_ms(case.fault_at), clock.to_ms(case.healed_at)
-    answer = answer_to(fault_ms, healed_ms)
+    answer = answer_to(case.id, fault_ms, healed_ms)
     truth = (case.entity, case.kind) if case.kind else None
     claims = () if answer is None else answer.claims
     verdict = verdict_of(truth=truth, claims=claims, has_moved=answer is not None)
@@ -90,12 +92,15 @@ def judge(case: Case, *, now_ms: int) -> JudgedDrill | None:
     return row
 
 
-def answer_to(fault_ms: int, healed_ms: int) -> Answer | None:
-    """The first incident that opened under the fault; None: no objective moved."""
+def answer_to(run_id: int, fault_ms: int, healed_ms: int) -> Answer | None:
+    """The first incident that opened under the fault; None: no objective moved. What another drill
+    made is not counted, however soon it came after; what was taken for real is.
+    """
     since, until = clock.from_ms(fault_ms), clock.from_ms(healed_ms + OPENS_WITHIN_S * 1000)
     incident = (
         Incident.objects.filter(opened_at__gte=since, opened_at__lte=until)
-        .order_by("opened_at", "id")
+        .filter(Q(drill_run=run_id) | Q(drill_run=None))
+        .order_by(F("drill_run").asc(nulls_last=True), "opened_at", "id")
         .first()
     )
     if incident is None:

@@ -8,8 +8,9 @@ from __future__ import annotations
 
 import asyncio
 import io
+import threading
 import time
-from collections.abc import Sequence
+from collections.abc import Callable, Sequence
 from pathlib import Path
 
 import pytest
@@ -24,7 +25,8 @@ pytestmark = pytest.mark.probe
 
 CONTAINER = "planted"
 Fault = tuple[str, dict[str, object]]
-CALM_S, FAULT_S, AFTER_S = 0.5, 2.0, 0.5
+CALM_COUNT, FAULT_MS, AFTER_COUNT = 60, 2_000, 120
+WAIT_S_MAX = 30.0
 ISOLATED: Fault = ("isolate", {"direction": "both"})
 SLOW: Fault = ("fsync-stall", {"delay_ms": 300})
 
@@ -38,6 +40,15 @@ class PlantedCluster(Cluster):
 
     def command(self, node: int) -> Sequence[str]:
         return (*super().command(node)[:1], "-m", "tests.drills.planted", self._bug, str(node))
+
+
+async def until(condition: Callable[[], bool], what: str) -> None:
+    """Look now and then, off the loop, which has clients to serve."""
+    give_up_s = time.monotonic() + WAIT_S_MAX
+    pause = threading.Event()
+    while not await asyncio.to_thread(condition):
+        assert time.monotonic() < give_up_s, what
+        await asyncio.to_thread(pause.wait, 0.05)
 
 
 async def ask_and_break(
@@ -59,18 +70,18 @@ async def ask_and_break(
     tasks = [
         asyncio.create_task(client(number, *door).run(stopped)) for number, door in enumerate(doors)
     ]
-    await asyncio.sleep(CALM_S)
+    await until(lambda: len(recorder.operations) > CALM_COUNT, "a calm time")
     fault_us = recorder.now_us()
     if fault is not None:
         kind, params = fault
         if kind == "isolate":
             params = params | {"peers": [n for n in range(NODE_COUNT) if n != node]}
-        ttl_ms = int(FAULT_S * 1000)
         await asyncio.to_thread(
-            cluster.client.set_fault, node, kind, params, ttl_ms=ttl_ms, owner="test"
+            cluster.client.set_fault, node, kind, params, ttl_ms=FAULT_MS, owner="test"
         )
-        await asyncio.sleep(FAULT_S)
-    await asyncio.sleep(AFTER_S)
+        await until(lambda: not cluster.client.faults(node, 2.0), "the fault ends")
+    count = len(recorder.operations)
+    await until(lambda: len(recorder.operations) > count + AFTER_COUNT, "some time after")
     stopped.set()
     await asyncio.gather(*tasks)
     await asyncio.to_thread(cluster.wait_ready)

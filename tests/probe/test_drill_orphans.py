@@ -7,6 +7,7 @@ import os
 import signal
 import subprocess
 import sys
+import threading
 import time
 from collections.abc import Callable, Mapping
 from pathlib import Path
@@ -27,9 +28,10 @@ ENDED_S_MAX = 60.0
 
 def until(condition: Callable[[], object], what: str, seconds: float) -> None:
     give_up_s = time.monotonic() + seconds
+    pause = threading.Event()
     while not condition():
         assert time.monotonic() < give_up_s, f"not within {seconds:g} s: {what}"
-        time.sleep(0.1)
+        pause.wait(0.1)
 
 
 def state_of(pid: int) -> str:

@@ -195,6 +195,26 @@ def test_a_drill_that_moved_no_objective_is_not_judged() -> None:
     assert (drill.was_judged, drill.triage) == (False, "")
 
 
+def test_the_incident_of_the_next_drill_is_no_answer_to_this_one(keep: Keep) -> None:
+    drill = make_drill()
+    next_one = make_incident(NOW_MS + 40_000, drill_run=drill.pk + 1)
+    keep(next_one.pk, make_claim("node-2", "isolated"))
+
+    judge.judge_due(JUDGED_MS)
+
+    assert JudgedDrill.objects.get().verdict == "not_judged"
+
+
+def test_a_drills_own_incident_is_its_answer_also_beside_a_real_one(keep: Keep) -> None:
+    drill = make_drill()
+    keep(make_incident(NOW_MS + 5_000).pk, make_claim("node-2", "isolated"))
+    keep(make_incident(NOW_MS + 11_000, drill_run=drill.pk).pk, make_claim())
+
+    judge.judge_due(JUDGED_MS)
+
+    assert JudgedDrill.objects.get().verdict == "right"
+
+
 def test_a_drill_is_judged_once_and_not_before_it_settled(keep: Keep) -> None:
     make_drill()
 

@@ -9,7 +9,7 @@ from __future__ import annotations
 
 from collections.abc import Mapping
 
-from storage_core.catalog import codec
+from storage_core.catalog import put_blob
 from storage_core.catalog.batch import Batch
 from storage_core.catalog.commands import UNCONDITIONAL, Outcome, etag_of
 from storage_core.catalog.machine import Catalog
@@ -32,9 +32,9 @@ class AcknowledgesEarly(Core):
             if index > self.log.durable_index:
                 continue
             entry = self.log.entries(index, index, 0)[0]
-            if not codec.is_put_blob(entry.meta):
+            if not put_blob.is_put_blob(entry.meta):
                 continue
-            if codec.decode_put_blob(entry.meta).conditions == UNCONDITIONAL:
+            if put_blob.decode(entry.meta).conditions == UNCONDITIONAL:
                 del self._waiting[index]
                 told = Outcome("", index, term, etag_of(index), entry.time_ms, b"")
                 early.append((ticket, told))
@@ -61,9 +61,9 @@ class LosesAndReuses(Catalog):
     def _apply_one(
         self, changes: Batch, entry: Entry, position: Position, meta_bytes: int
     ) -> Outcome:
-        if not codec.is_put_blob(entry.meta):
+        if not put_blob.is_put_blob(entry.meta):
             return super()._apply_one(changes, entry, position, meta_bytes)
-        command = codec.decode_put_blob(entry.meta)
+        command = put_blob.decode(entry.meta)
         blob = (command.container_key, command.name)
         earlier = self._etags.get(blob, "")
         if earlier and entry.index % LOST_EVERY == 0 and command.conditions == UNCONDITIONAL:
