@@ -36,58 +36,62 @@ class Case:
             drill: Json = self._program.post("drills", asked)
         except Refused as error:
             return Outcome(self._kind.name, note=str(error))
-        incident, runs = self._follow(int(drill["id"]))
+        incidents, runs = self._follow(int(drill["id"]))
         drill = self._program.get(f"drills/{drill['id']}")
-        return self._outcome(drill, incident, runs)
+        return self._outcome(drill, incidents, runs)
 
-    def _follow(self, drill_id: int) -> tuple[Json | None, list[Json]]:
-        """The incident as last seen, and the runs started for it."""
-        incident: Json | None = None
+    def _follow(self, drill_id: int) -> tuple[list[Json], list[Json]]:
+        """The drill's incidents as last seen, oldest first, and the runs started for them."""
+        incidents: list[Json] = []
         runs: list[Json] = []
         give_up_s = time.monotonic() + (self._kind.hold_s or 30.0) + AFTER_S_MAX
         pause = threading.Event()
         while time.monotonic() < give_up_s:
             pause.wait(LOOK_S)
             try:
-                incident = self._incident(drill_id) or incident
-                if incident is not None:
-                    self._note_cause(incident)
-                    asked = f"runs?subject=incident:{incident['id']}"
-                    runs = list(self._program.get(asked)["runs"])
+                incidents = self._incidents(drill_id) or incidents
+                if incidents:
+                    self._note_cause(incidents[0])
+                runs = [run for incident in incidents for run in self._runs(incident)]
                 drill = self._program.get(f"drills/{drill_id}")
             except OSError:
                 continue  # A busy console; the next look says more.
-            if drill["verdict"] is not None and _is_over(incident):
+            if drill["verdict"] is not None and all(map(_is_over, incidents)):
                 break
         self.run_ids = [int(run["id"]) for run in runs]
-        return incident, runs
+        return incidents, runs
 
-    def _incident(self, drill_id: int) -> Json | None:
+    def _incidents(self, drill_id: int) -> list[Json]:
         found = self._program.get("incidents")["incidents"]
-        return next((each for each in found if each["drill_run"] == drill_id), None)
+        ours = [each for each in found if each["drill_run"] == drill_id]
+        return sorted(ours, key=lambda each: int(each["id"]))
+
+    def _runs(self, incident: Json) -> list[Json]:
+        """Oldest first."""
+        runs: list[Json] = self._program.get(f"runs?subject=incident:{incident['id']}")["runs"]
+        return runs[::-1]
 
     def _note_cause(self, incident: Json) -> None:
         cause = incident["cause"]
         if self._first is None and cause is not None:
             self._first = (cause["entity"], cause["kind"])
 
-    def _outcome(self, drill: Json, incident: Json | None, runs: list[Json]) -> Outcome:
+    def _outcome(self, drill: Json, incidents: list[Json], runs: list[Json]) -> Outcome:
         kind, truth = self._kind.name, drill["truth"]
         if drill["faulted_at"] is None or drill["verdict"] in (None, "aborted", "refused"):
             note = f"{drill['verdict'] or 'not over in time'}: {drill['reason']}"
             return Outcome(kind, note=note)
         right = (truth["entity"], truth["kind"])
-        if incident is None:
+        if not incidents:
             return Outcome(kind, truth=right, note="no incident")
-        faulted_s = _unix_s(drill["faulted_at"])
-        fixed_s = None
-        if incident["fixed_s"] is not None:
-            fixed_s = _unix_s(incident["onset"]) + incident["fixed_s"] - faulted_s
+        faulted_s, incident = _unix_s(drill["faulted_at"]), incidents[0]
+        fixed = [_fixed_unix_s(each) for each in incidents]
+        known = [moment for moment in fixed if moment is not None]
         return Outcome(
             kind,
             detected_s=max(0.0, _unix_s(incident["opened"]) - faulted_s),
             named_s=incident["named_s"],
-            fixed_s=fixed_s,
+            fixed_s=max(known) - faulted_s if len(known) == len(fixed) else None,
             first=self._first,
             truth=right,
             run=str(runs[-1]["state"]) if runs else "",
@@ -95,8 +99,14 @@ class Case:
         )
 
 
-def _is_over(incident: Json | None) -> bool:
-    return incident is None or (not incident["firing"] and incident["fixed_s"] is not None)
+def _is_over(incident: Json) -> bool:
+    return not incident["firing"] and incident["fixed_s"] is not None
+
+
+def _fixed_unix_s(incident: Json) -> float | None:
+    if incident["fixed_s"] is None:
+        return None
+    return _unix_s(incident["onset"]) + float(incident["fixed_s"])
 
 
 def _unix_s(text: str) -> float:
