@@ -22,7 +22,7 @@ from tests.probe.fleet import Fleet
 
 RENEW_S = 2.0
 HOLD_S = 300.0
-LIMIT = 50
+LIMIT = 10
 
 Params = Mapping[str, str]
 
