@@ -67,14 +67,17 @@ def test_a_paused_node_goes_on_though_nobody_is_left_who_paused_it() -> None:
         child = folder.child()
         assert child is not None
 
-        os.kill(int(str(child["pid"])), signal.SIGKILL)
-        fleet.kill_supervisor()
+        try:
+            os.kill(int(str(child["pid"])), signal.SIGKILL)
+            fleet.kill_supervisor()
 
-        until(lambda: state_of(pid) != "T", "the node goes on", HEALED_S_MAX)
-        until(lambda: json.loads(drill(fleet, "show", str(number), "--json"))["verdict"],
-              "the drill has a verdict", ENDED_S_MAX)  # fmt: skip
-        told = json.loads(drill(fleet, "show", str(number), "--json"))
-        assert told["verdict"] == "aborted"
-        assert "the conducting process died; its fault was taken back" in told["reason"]
-        assert not (fleet.home / "run" / "drill.json").exists()
-        fleet.up()  # A new supervisor takes everything over, so that it can be stopped in order.
+            until(lambda: state_of(pid) != "T", "the node goes on", HEALED_S_MAX)
+            until(lambda: json.loads(drill(fleet, "show", str(number), "--json"))["verdict"],
+                  "the drill has a verdict", ENDED_S_MAX)  # fmt: skip
+            told = json.loads(drill(fleet, "show", str(number), "--json"))
+            assert told["verdict"] == "aborted"
+            assert "the conducting process died; its fault was taken back" in told["reason"]
+            assert not (fleet.home / "run" / "drill.json").exists()
+        finally:
+            # A new supervisor takes everything over, so that it can be stopped in order.
+            fleet.up()
