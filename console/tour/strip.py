@@ -6,6 +6,7 @@ that incident, the registry. A part that doesn't answer is named; the strip neve
 
 from __future__ import annotations
 
+from base64 import b64encode
 from collections.abc import Callable, Mapping
 from dataclasses import dataclass
 from typing import Any
@@ -24,7 +25,9 @@ from runbooks.drills import queries as drills
 from runbooks.drills.errors import NoSuchDrill
 from runbooks.drills.queries import DrillRow
 from runbooks.queries import RunRow, recent_runs
+from storage_core.config import EMULATOR_ACCOUNT, EMULATOR_KEY
 
+EMULATOR_PORT = 10_000
 PICTURE_MAX_AGE_MS = 1500
 RUNS_READ = 20
 Context = dict[str, Any]
@@ -61,12 +64,13 @@ def context_of(tour: Tour, *, now_ms: int) -> Context:
 def sdk_lines(trace_id: str) -> str:
     """A program to copy: the vendor's client against this fleet, its write asking to be traced."""
     port = settings.HOLDFAST.blob_port
-    if port == 10_000:
-        connection = "UseDevelopmentStorage=true"
-    else:
-        connection = (
-            f"UseDevelopmentStorage=true;DevelopmentStorageProxyUri=http://127.0.0.1:{port}"
-        )
+    # The short form is the vendor's, and fixed to the emulator's port.
+    connection = (
+        "UseDevelopmentStorage=true"
+        if port == EMULATOR_PORT
+        else f"AccountName={EMULATOR_ACCOUNT};AccountKey={b64encode(EMULATOR_KEY).decode()};"
+        f"BlobEndpoint=http://127.0.0.1:{port}/{EMULATOR_ACCOUNT}"
+    )
     return "\n".join(
         (
             "from azure.storage.blob import BlobServiceClient",

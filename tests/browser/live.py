@@ -9,6 +9,7 @@ import socket
 import subprocess
 import sys
 import threading
+from collections.abc import Mapping
 from pathlib import Path
 
 ROOT = Path(__file__).parents[2]
@@ -41,7 +42,7 @@ def is_free(port: int) -> bool:
 class LiveFleet:
     """`manage.py up`, from its first line to its last."""
 
-    def __init__(self, home: Path) -> None:
+    def __init__(self, home: Path, more: Mapping[str, str] | None = None) -> None:
         first = free_ports()
         self.home = home
         self.port = first + 30
@@ -56,6 +57,8 @@ class LiveFleet:
             "HOLDFAST_QUERY_PORT": str(first + 33),
             "DEMO": "1",
             "DJANGO_SETTINGS_MODULE": "console.settings",
+            "HOLDFAST_PUBLIC_URL": self.address,
+            **(more or {}),
         }
         self.lines: list[str] = []
         self.is_up = threading.Event()
