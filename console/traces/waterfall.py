@@ -83,6 +83,10 @@ class Waterfall:
         return self.root.start_ns / 1e6
 
     @property
+    def duration_ms(self) -> float:
+        return self.root.duration_ns / 1e6
+
+    @property
     def dominant(self) -> Segment | None:
         """The stage that the request waited for longest, all its pieces together."""
         total: dict[tuple[str, str, str], float] = {}

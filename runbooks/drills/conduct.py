@@ -163,6 +163,7 @@ class Conductor:
             self.journal.note(
                 "fault",
                 target=self._target,
+                entity=self._entity,
                 kind=self._scenario.truth_kind,
                 t_fault_ms=self._drill_ms(self._times.fault_s),
                 lease_ms=limits.FAULT_LEASE_MS,

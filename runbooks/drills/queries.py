@@ -3,14 +3,16 @@
 from __future__ import annotations
 
 from collections.abc import Mapping
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from datetime import datetime
 
+from django.conf import settings
 from django.db.models import Q
 
 from runbooks.clock import from_ms
 from runbooks.drills import limits
 from runbooks.drills.errors import GuardResult, NoSuchDrill
+from runbooks.drills.folder import DrillFolder
 from runbooks.drills.models import Drill
 from runbooks.drills.scenarios import SCENARIOS
 
@@ -70,11 +72,15 @@ def recent(limit: int = 50, *, scenario: str = "") -> tuple[DrillRow, ...]:
 
 
 def report(drill_id: int) -> DrillRow:
-    """All of one drill. Raises NoSuchDrill."""
+    """All of one drill. Raises NoSuchDrill.
+
+    While it is under way, its fault is told by what its process has written so far.
+    """
     drill = Drill.objects.filter(pk=drill_id).first()
     if drill is None:
         raise NoSuchDrill(drill_id)
-    return _row(drill)
+    row = _row(drill)
+    return _with_fault(row) if row.is_active else row
 
 
 def active() -> DrillRow | None:
@@ -118,6 +124,16 @@ def windows(since_ms: int, until_ms: int) -> tuple[tuple[datetime, datetime | No
     )
     rows = found.order_by("faulted_at").values_list("faulted_at", "healed_at")
     return tuple((start, end) for start, end in rows if start is not None)
+
+
+def _with_fault(row: DrillRow) -> DrillRow:
+    for event in DrillFolder(settings.HOLDFAST.home, row.id).read_events():
+        at_ms, entity, kind = (event.get(name) for name in ("at_ms", "entity", "kind"))
+        if event.get("event") == "fault" and isinstance(at_ms, int):
+            return replace(
+                row, faulted_at=from_ms(at_ms), truth_entity=str(entity), truth_kind=str(kind)
+            )
+    return row
 
 
 def _row(drill: Drill) -> DrillRow:

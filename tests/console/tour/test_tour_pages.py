@@ -148,6 +148,7 @@ def test_step_1_shows_the_lines_and_then_the_write(
     query.spans[trace_id] = write_spans()
 
     seen = strip(client, 1)
+    assert "4.00" in seen
 
     assert f"00-{trace_id}-" in waiting and "waiting for your write" in waiting
     assert 'data-hx-trigger="every 1s"' in waiting
