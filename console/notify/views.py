@@ -24,8 +24,6 @@ from console.notify.queries import paging, recent_deliveries
 from console.oncall.queries import on_call
 from console.verdict import Verdict
 
-SILENT_REFERRER = {"Referrer-Policy": "no-referrer"}
-
 
 @never_cache
 @require_safe
@@ -109,7 +107,4 @@ def _spend(
 
 
 def _answer(request: HttpRequest, page: dict[str, object], *, status: int = 200) -> HttpResponse:
-    answer = render(request, "incidents/acknowledge.html", page, status=status)
-    for name, value in SILENT_REFERRER.items():
-        answer[name] = value
-    return answer
+    return render(request, "incidents/acknowledge.html", page, status=status)
