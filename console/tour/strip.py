@@ -17,17 +17,20 @@ from console.evidence_reads import evidence
 from console.incidents.queries import IncidentRow, of_drill
 from console.live.observatory import Picture, SourceSilent
 from console.live.sources import observatory
-from console.tour.steps import BREAK, FAULTS, STEPS, Killed, Tour
+from console.tour.steps import BREAK, FAULTS, PROOF, STEPS, Killed, Tour
 from console.tour.stopwatch import Hand, read
 from console.traces.waterfall import Waterfall, build
 from console.triage.queries import top
+from runbooks.drills import guards
 from runbooks.drills import queries as drills
 from runbooks.drills.errors import NoSuchDrill
 from runbooks.drills.queries import DrillRow
+from runbooks.drills.scenarios import SCENARIOS
 from runbooks.queries import RunRow, recent_runs
 from storage_core.config import EMULATOR_ACCOUNT, EMULATOR_KEY
 
 EMULATOR_PORT = 10_000
+FIRST_FAULT = next(iter(FAULTS))
 PICTURE_MAX_AGE_MS = 1500
 RUNS_READ = 20
 Context = dict[str, Any]
@@ -129,6 +132,14 @@ def _standing(tour: Tour) -> DrillRow | None:
     return drill if drill is not None and drill.is_active else None
 
 
+def _not_yet(drill: DrillRow | None, scenario: str) -> str:
+    """What keeps the button back now, in the guards' words; empty where nothing does."""
+    if drill is not None and drill.is_active:
+        return ""
+    found = guards.check(SCENARIOS[scenario])
+    return next((guard.text for guard in found if not guard.passed), "")
+
+
 def _store(tour: Tour, now_ms: int) -> Context:
     found: Waterfall | None = None
     blind = ""
@@ -149,6 +160,7 @@ def _break(tour: Tour, now_ms: int) -> Context:
     drill, incident = _drill_and_incident(tour.drill)
     return {
         "faults": FAULTS,
+        "not_yet": _not_yet(drill, FIRST_FAULT),
         "drill": drill,
         "incident": incident,
         "hands": stopwatch_of(drill, incident, now_ms=now_ms),
@@ -198,6 +210,7 @@ def _prove(tour: Tour, now_ms: int) -> Context:
     proof = _drill(tour.proof)
     return {
         "proof": proof,
+        "not_yet": _not_yet(proof, PROOF),
         "hands": stopwatch_of(first, incident, now_ms=now_ms),
         "is_done": proof is not None and not proof.is_active,
     }

@@ -202,7 +202,14 @@ def test_a_second_fault_while_one_stands_is_refused(client: Client, guards_pass:
     assert Drill.objects.count() == 1
 
 
-def test_a_viewer_may_look_but_not_break(db: None) -> None:
+def test_what_keeps_a_fault_back_is_told_before_it_is_asked_for(client: Client) -> None:
+    page = strip(client, 2)
+
+    assert "not yet" in page and "no answer from node-0" in page
+    assert "Surprise me" not in page
+
+
+def test_a_viewer_may_look_but_not_break(db: None, guards_pass: None) -> None:
     viewer = Client()
     viewer.force_login(make_person("vi", "viewer"))
 
