@@ -218,7 +218,7 @@ def prove(story: Story) -> None:
     story.picture("tour-6-prove")
     story.strip.get_by_role("link", name="Report of drill").press("Enter")
     story.page.wait_for_url("**/drills/*")
-    expect(story.page.locator("main")).to_contain_text("linearizable")
+    expect(story.page.locator("main")).to_contain_text("Linearizable")
     story.picture("drill-report")
     story.press("End the tour")
     expect(story.strip).to_have_count(0)
