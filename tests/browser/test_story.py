@@ -230,6 +230,7 @@ def write_it_up(story: Story) -> None:
     page.get_by_role("link", name=re.compile("INC-")).first.press("Enter")
     page.wait_for_url("**/incidents/*")
     expect(page.locator("#incident-timeline")).to_contain_text("ada")
-    page.goto(page.url + "/postmortem")
-    expect(page.locator("main")).to_contain_text("fsync")
-    story.picture("postmortem")
+    story.picture("incident-over")
+    written = page.get_by_role("link", name="Postmortem").first.get_attribute("href")
+    text = page.request.get(f"{story.fleet.address}{written}").text()
+    assert "Flush stalls" in text and "leader-fsync-stall" in text
