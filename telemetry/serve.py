@@ -14,17 +14,19 @@ import logging
 import os
 import signal
 import sys
+import time
 from pathlib import Path
 from typing import Final, NamedTuple
 
 import uvloop
+from clickhouse_connect.driver.exceptions import ClickHouseError
 
 from telemetry import logs, names
 from telemetry.bootstrap import SWITCH_INTERVAL_S
 from telemetry.config import Settings, read_secret
 from telemetry.receiver.app import BODY_BYTES_MAX, Receiver
-from telemetry.receiver.http import HttpServer
-from telemetry.receiver.rings import Rings
+from telemetry.receiver.http import HttpServer, Refused
+from telemetry.receiver.rings import SECONDS_KEPT, Rings
 from telemetry.receiver.spool import Spool
 from telemetry.store import port
 from telemetry.store.port import QueryPort
@@ -32,6 +34,8 @@ from telemetry.store.writer import Writer
 
 NICENESS: Final = 5
 STOP_S_MAX: Final = 5.0
+RECALLED_AT_ONCE: Final = 100
+"""Seconds of the past between two turns of the loop: about a millisecond."""
 
 log = logging.getLogger(__name__)
 
@@ -70,6 +74,7 @@ class Service:
         )
         self._otlp = HttpServer(self._receiver.answer, body_bytes_max=BODY_BYTES_MAX)
         self._query = HttpServer(self._port.answer, body_bytes_max=port.BODY_BYTES_MAX)
+        self._recalling: asyncio.Task[None] | None = None
 
     def _token(self) -> str:
         return read_secret(self._settings.secrets / "otlp.token")
@@ -81,10 +86,28 @@ class Service:
             await self._query.listen(self._host, self._settings.query_port),
         )
         self._writer.start()
+        self._recalling = asyncio.create_task(self._recall(time.time_ns() // 1_000_000))
         return ports
+
+    async def _recall(self, started_ms: int) -> None:
+        """Give the rings the past that they had in the process before. Without it they begin now,
+        which is worse but works, so a store that fails is only told of.
+        """
+        try:
+            await asyncio.wrap_future(self._writer.caught_up)
+            past = await self._port.past(started_ms - SECONDS_KEPT * 1000, started_ms)
+        except (Refused, ClickHouseError, OSError) as error:
+            log.warning("the past of the rings is not known", extra={"error": str(error)[:300]})
+            return
+        for at in range(0, len(past), RECALLED_AT_ONCE):
+            self._rings.recall(past[at : at + RECALLED_AT_ONCE])
+            await asyncio.sleep(0)  # Let what comes in now be taken.
+        log.info("past of the rings read back", extra={"node_seconds": len(past)})
 
     async def stop(self) -> None:
         """Take nothing more, store what was taken."""
+        if self._recalling is not None:
+            self._recalling.cancel()
         await self._otlp.close()
         await self._query.close()
         self._receiver.close()

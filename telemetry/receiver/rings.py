@@ -7,14 +7,16 @@ health. Buckets are those of the OTLP exponential histogram of scale 4, in secon
 adding; they are packed as pairs, 16 bytes each.
 
 What always holds: a slot of a ring belongs to one second; a newer second takes it over, an older
-one is refused. Pure: time comes in as a number.
+one is refused. A second that was read back from the store is whole: a report of it that is sent
+once more, because its first answer was lost with the process before, is not counted again. Pure:
+time comes in as a number.
 """
 
 from __future__ import annotations
 
 from array import array
 from collections.abc import Iterable, Mapping, Sequence
-from typing import Final
+from typing import Final, NamedTuple
 
 SECONDS_KEPT: Final = 2100
 NODES_MAX: Final = 64
@@ -107,11 +109,29 @@ def quantile_ms(buckets: Mapping[int, int], share: float) -> float | None:
     raise AssertionError("a rank is never above the total")
 
 
+class PastTally(NamedTuple):
+    """Counts of one kind in a second of the past; `buckets` maps a bucket to its count."""
+
+    kind: str
+    failed: int
+    zero_count: int
+    buckets: Mapping[int, int]
+
+
+class Past(NamedTuple):
+    """All that one node reported in one second (Unix time), before this process was there."""
+
+    node: str
+    second: int
+    tallies: Sequence[PastTally]
+
+
 class _Slot:
-    __slots__ = ("second", "tallies")
+    __slots__ = ("is_whole", "second", "tallies")
 
     def __init__(self) -> None:
         self.second = -1
+        self.is_whole = False
         self.tallies: dict[str, Tally] = {}
 
 
@@ -135,20 +155,17 @@ class Rings:
         bucket_counts: Sequence[int] = (),
     ) -> None:
         """Count one report of one node. Too old, or one node too many: refused and counted."""
-        if node not in self._rings and len(self._rings) >= NODES_MAX:
-            self.refused_count += 1
-            return
-        ring = self._rings.setdefault(node, [])
-        if not ring:
-            ring.extend(_Slot() for _ in range(SECONDS_KEPT))
         second = time_ms // 1000
-        slot = ring[second % SECONDS_KEPT]
-        if second < slot.second or len(bucket_counts) > BUCKETS_MAX:
+        slot = self._slot(node, second)
+        if slot is None or second < slot.second or len(bucket_counts) > BUCKETS_MAX:
             self.refused_count += 1
             return
         if second > slot.second:
             slot.second = second
             slot.tallies = {}
+            slot.is_whole = False
+        if slot.is_whole:
+            return
         self.last_ms[node] = max(self.last_ms.get(node, 0), time_ms)
         tally = slot.tallies.setdefault(kind, Tally())
         tally.failed += failed
@@ -160,6 +177,37 @@ class Rings:
     def heard(self, node: str, time_ms: int) -> None:
         """A node reported, if only that nothing happened: its second is zero, not unknown."""
         self.add(node=node, time_ms=time_ms, kind="other")
+
+    def recall(self, past: Iterable[Past]) -> int:
+        """Lay seconds of the past into slots that nobody has reported to; how many there were."""
+        count = 0
+        for each in past:
+            slot = self._slot(each.node, each.second)
+            if slot is None or slot.second >= each.second:
+                continue
+            slot.second = each.second
+            slot.tallies = {}
+            slot.is_whole = True
+            for told in each.tallies:
+                tally = slot.tallies.setdefault(told.kind, Tally())
+                tally.failed += told.failed
+                tally.add_buckets(
+                    {**told.buckets, ZERO_BUCKET: told.zero_count}
+                    if told.zero_count
+                    else told.buckets
+                )
+            self.last_ms[each.node] = max(self.last_ms.get(each.node, 0), each.second * 1000)
+            count += 1
+        return count
+
+    def _slot(self, node: str, second: int) -> _Slot | None:
+        """Where a second of a node lies; None: one node too many."""
+        ring = self._rings.get(node)
+        if ring is None:
+            if len(self._rings) >= NODES_MAX:
+                return None
+            ring = self._rings[node] = [_Slot() for _ in range(SECONDS_KEPT)]
+        return ring[second % SECONDS_KEPT]
 
     @property
     def nodes(self) -> list[str]:

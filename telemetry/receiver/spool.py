@@ -75,6 +75,8 @@ class Spool:
             size_bytes = path.stat().st_size
             self._ready.append(Sealed(path, size_bytes))
             self.bytes += size_bytes
+        self.found_count = len(self._ready)
+        """Files that an earlier process left."""
 
     def append(self, signal: int, body: bytes) -> None:
         """Keep one body. When this returns, a kill of this process can't lose it."""

@@ -15,7 +15,7 @@ import time
 from collections.abc import Awaitable, Callable, Mapping
 from concurrent.futures import ThreadPoolExecutor
 from pathlib import Path
-from typing import Final
+from typing import Final, TypeVar
 
 from clickhouse_connect.driver.client import Client
 from clickhouse_connect.driver.exceptions import ClickHouseError
@@ -23,9 +23,9 @@ from clickhouse_connect.driver.exceptions import ClickHouseError
 from telemetry.receiver import rings
 from telemetry.receiver.app import Receiver, check_token
 from telemetry.receiver.http import Refused, Request, Response, json_response
-from telemetry.receiver.rings import MEASURES, SECONDS_KEPT, Rings
+from telemetry.receiver.rings import MEASURES, SECONDS_KEPT, Past, Rings
 from telemetry.receiver.spool import Spool
-from telemetry.store import diagnostics, query
+from telemetry.store import diagnostics, query, recall
 from telemetry.store.engine import open_engine
 from telemetry.store.posted import PROFILE_ID, profile_row
 from telemetry.store.query import Document, TraceFilter
@@ -39,6 +39,8 @@ CACHE_MAX: Final = 64
 STEPS_MAX: Final = 720
 HEX: Final = re.compile(r"[0-9a-f]{32}")
 DAY_MS: Final = 86_400_000
+
+Found = TypeVar("Found")
 
 
 class Parameters:
@@ -248,7 +250,15 @@ class QueryPort:
 
     # From the store
 
-    async def _ask(self, job: Callable[[Client], Document | None]) -> Document | None:
+    async def past(self, since_ms: int, until_ms: int) -> list[Past]:
+        """What the rings would know of [since_ms, until_ms), had they been there. Raises Refused
+        where the store doesn't answer.
+        """
+        return await self._ask(
+            lambda client: recall.past(client, since_ms=since_ms, until_ms=until_ms)
+        )
+
+    async def _ask(self, job: Callable[[Client], Found]) -> Found:
         if not (self._writer.open.done() and self._writer.open.exception() is None):
             raise Refused(503, "the store is not open", retry_after_s=1)
         if self._waiting_count >= WAITING_MAX:
@@ -261,7 +271,7 @@ class QueryPort:
         finally:
             self._waiting_count -= 1
 
-    def _run(self, job: Callable[[Client], Document | None]) -> Document | None:
+    def _run(self, job: Callable[[Client], Found]) -> Found:
         client: Client | None = getattr(self._local, "client", None)
         if client is None:
             client = self._local.client = open_engine(self._folder)

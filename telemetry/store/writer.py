@@ -62,6 +62,8 @@ class Writer:
         self.dropped: dict[str, int] = {}
         self.open: Future[bool] = Future()
         """Done once the engine answers queries."""
+        self.caught_up: Future[bool] = Future()
+        """Done once what an earlier process left in the spool is stored as well."""
         self._thread = threading.Thread(target=self._work, name="store-writer", daemon=True)
 
     def start(self) -> None:
@@ -86,14 +88,18 @@ class Writer:
         except Exception as error:
             log.exception("the telemetry store does not open")
             self.open.set_exception(error)
+            self.caught_up.set_exception(error)
             return
         self.open.set_result(True)
+        left_count = self._spool.found_count
         retention_due_s = time.monotonic()
         while not self._stopping.is_set():
             busy = self._run_job(client)
             sealed = self._spool.take()
+            if left_count <= 0 and not self.caught_up.done():
+                self.caught_up.set_result(True)
             if sealed is not None:
-                self._store(client, sealed)
+                left_count -= self._store(client, sealed)
             elif not busy and time.monotonic() >= retention_due_s:
                 retention_due_s = time.monotonic() + RETENTION_EVERY_S
                 self._retain(client)

@@ -7,6 +7,8 @@ from hypothesis import strategies as st
 from telemetry.receiver.rings import (
     NODES_MAX,
     SECONDS_KEPT,
+    Past,
+    PastTally,
     Rings,
     node_series,
     now_series,
@@ -54,6 +56,37 @@ def test_a_step_shows_what_all_nodes_counted_in_it() -> None:
     assert dict(series["write_p50_ms"])[T * 1000] == pytest.approx(2.0, rel=0.03)
     assert dict(series["write_p99_ms"])[T * 1000] == pytest.approx(40.0, rel=0.03)
     assert dict(series["read_p50_ms"])[T * 1000] == pytest.approx(1.0, rel=0.03)
+
+
+def test_the_past_goes_where_nobody_reported_and_is_whole() -> None:
+    rings = Rings()
+    add(rings, T + 1, "write", 2.0)
+    told = PastTally(kind="write", failed=1, zero_count=0, buckets={bucket_of_ms(40.0): 2})
+    past = [Past(node="node-0", second=T + at, tallies=(told,)) for at in (0, 1)]
+
+    counts = [rings.recall([*past, Past(node="node-1", second=T, tallies=())]) for _ in range(2)]
+    add(rings, T, "write", 40.0)  # Sent again: the answer to it was lost with the last process.
+
+    found = totals(rings, now_ms=NOW_MS, seconds=100)
+    assert counts == [2, 0]
+    assert (found["writes"], found["failed"]) == (3, 1)
+    assert (
+        dict(
+            node_series(rings, measure="requests_per_s", now_ms=NOW_MS, seconds=100, step=1)[
+                "node-1"
+            ]
+        )[T * 1000]
+        == 0
+    )
+
+
+def test_a_slot_of_the_past_is_taken_over_by_a_newer_second() -> None:
+    rings = Rings()
+    rings.recall([Past(node="node-0", second=T - SECONDS_KEPT, tallies=())])
+
+    add(rings, T, "write", 2.0, 2.0)
+
+    assert totals(rings, now_ms=NOW_MS, seconds=100)["writes"] == 2
 
 
 def test_silence_is_not_zero() -> None:

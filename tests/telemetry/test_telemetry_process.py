@@ -245,6 +245,33 @@ def test_what_a_node_records_is_on_the_first_page_within_seconds(
     assert own_process.query.metric(names.UPTIME.name)["series"]["node-7"][0][1] > 0
 
 
+def test_the_first_page_knows_what_was_before_a_kill(own_process: TelemetryProcess) -> None:
+    telemetry = bootstrap.start(names.SERVICE_STORE, "node-7", own_process.settings)
+    for status in (200, 503):
+        clock = StageClock(names.PUT_BLOB, start_ns=time.monotonic_ns() - 80_000_000)
+        telemetry.recorder.finish(clock, status=status, error="", bytes_in=10)
+    telemetry.metrics.histogram(names.FLUSH_DURATION).record(7_000_000)
+    telemetry.stop()
+    eventually(lambda: own_process.query.now(seconds=60, step=1)["totals"], "the rings counted it")
+    before = own_process.query.now(seconds=120, step=1)
+
+    own_process.kill()
+    own_process.start()
+
+    after = eventually(
+        lambda: (found := own_process.query.now(seconds=120, step=1))["totals"] and found,
+        "the rings are filled from the store",
+    )
+    figures = ("writes", "failed", "write_p50_ms", "write_p99_ms")
+    assert before["totals"]["writes"] == 2
+    assert [after["totals"][each] for each in figures] == [
+        before["totals"][each] for each in figures
+    ]
+    curve = own_process.query.node_series(seconds=120, step=1)["node-7"]
+    assert [value for _, value in curve if value] == [pytest.approx(7, rel=0.05)]
+    assert "node-7" in after["sources"]
+
+
 def test_log_lines_are_found_by_trace_and_text(shared_process: TelemetryProcess) -> None:
     trace_id, now_ns = os.urandom(16).hex(), time.time_ns()
     record = {
