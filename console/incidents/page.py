@@ -21,7 +21,7 @@ from console.live.badge import badge_of
 from console.live.observatory import Picture
 from console.now.charts import charts
 from console.runs.next_step import NextStep, suggest
-from console.triage.queries import top
+from console.triage.queries import Cause, top
 from console.verdict import State as Shape
 from console.verdict import Verdict, plural
 from runbooks import clock
@@ -170,9 +170,10 @@ def page_context(incident_id: int, picture: Picture, *, reader: str) -> dict[str
     """The live parts, with those that look after themselves."""
     page = live_context(incident_id, picture, reader=reader)
     row: IncidentRow = page["incident"]
+    cause = top(incident_id)
     return page | {
-        "cause": top(incident_id),
-        "next_step": step_for(row),
+        "cause": cause,
+        "next_step": step_for(row, cause),
         "charts": [chart for chart in charts() if chart.key in STRIPS],
         "chips": [{"name": name, "kinds": " ".join(kinds)} for name, kinds in KINDS.items()],
         "others": Incident.objects.filter(state__in=queries.OPEN)
@@ -184,11 +185,15 @@ def page_context(incident_id: int, picture: Picture, *, reader: str) -> dict[str
     }
 
 
-def step_for(row: IncidentRow) -> NextStep | None:
+def step_for(row: IncidentRow, cause: Cause | None) -> NextStep | None:
     """The runbook for the cause that is named, with its conditions as they are now."""
     if not row.is_open:
         return None
-    return suggest(f"incident:{row.id}", kind=row.cause_kind, entity=row.cause_entity)
+    kind, entity = row.cause_kind, row.cause_entity
+    first = None if cause is None else cause.first
+    told = first is not None and (first.kind, first.entity) == (kind, entity)
+    params = first.remedy if first is not None and told else {}
+    return suggest(f"incident:{row.id}", kind=kind, entity=entity, params=params)
 
 
 def next_context(incident_id: int) -> dict[str, Any]:
@@ -197,7 +202,7 @@ def next_context(incident_id: int) -> dict[str, Any]:
     runs = recent_runs(RUNS_SHOWN, subject=f"incident:{incident_id}")
     return {
         "incident": row,
-        "next_step": step_for(row),
+        "next_step": step_for(row, top(incident_id)),
         "runs": runs,
         "active_run": next((run for run in runs if run.is_active), None),
     }

@@ -34,6 +34,7 @@ def findings(_now_ms: int) -> Sequence[Finding]:
                 kind=claim.kind,
                 score=claim.score,
                 is_leader=leads,
+                params=tuple(claim.remedy.items()),
             )
         )
     return found

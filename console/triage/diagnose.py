@@ -33,6 +33,7 @@ SCORE_MIN = 0.45
 MARGIN_MIN = 0.08
 """Nor if a rival about something else is this close."""
 SHOWN_MIN = 0.15
+BAD_CONFIG = "bad_config"
 
 
 def diagnose(evidence: Evidence) -> Findings:
@@ -72,7 +73,7 @@ def candidates(
         seen = {**anywhere, "tenant": symptom}
         found.append(candidate(f"tenant:{account}", "noisy_tenant", TENANT_SIGNATURE, seen))
     for entity, own in tuning.of(evidence, diffs).items():
-        found.append(candidate(entity, "bad_config", CONFIG_SIGNATURE, {**anywhere, **own}))
+        found.append(candidate(entity, BAD_CONFIG, CONFIG_SIGNATURE, {**anywhere, **own}))
     return found
 
 
@@ -130,4 +131,5 @@ def _claim(
         bars=stages.bars(diffs[0]) if is_first and diffs and diffs[0].added_ms > 0 else None,
         why_not=words.why_not(candidate, rivals) if is_first else words.against(candidate),
         wrong_if=words.wrong_if(candidate),
+        remedy=tuning.remedy(evidence, candidate.entity) if candidate.kind == BAD_CONFIG else {},
     )

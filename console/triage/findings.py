@@ -11,7 +11,7 @@ from __future__ import annotations
 import hashlib
 import json
 from collections.abc import Mapping, Sequence
-from dataclasses import asdict, dataclass
+from dataclasses import asdict, dataclass, field
 from typing import Any
 
 KINDS: Mapping[str, str] = {
@@ -78,7 +78,9 @@ class Bars:
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Claim:
-    """One ranked (entity, kind)."""
+    """One ranked (entity, kind). `remedy` is what a runbook for it needs to know beside its target,
+    by parameter: of a setting its name and the value that the peers have.
+    """
 
     entity: str
     kind: str
@@ -88,6 +90,7 @@ class Claim:
     bars: Bars | None = None
     why_not: tuple[str, ...] = ()
     wrong_if: tuple[str, ...] = ()
+    remedy: Mapping[str, str | int] = field(default_factory=dict)
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -133,6 +136,7 @@ def claim_body(claim: Claim) -> dict[str, Any]:
         "bars": None if claim.bars is None else asdict(claim.bars),
         "why_not": list(claim.why_not),
         "wrong_if": list(claim.wrong_if),
+        "remedy": dict(claim.remedy),
     }
 
 
@@ -175,4 +179,5 @@ def claim_from(*, entity: str, kind: str, score: float, headline: str, body: Any
         bars=bars_from(body.get("bars")),
         why_not=tuple(body.get("why_not", ())),
         wrong_if=tuple(body.get("wrong_if", ())),
+        remedy=dict(body.get("remedy", {})),
     )

@@ -2,7 +2,8 @@
 
 Pure. Requests and bytes are both looked at, since a flood of large objects is few requests. A load
 that grew for everybody, or a share that grew because others went quiet, is nobody's noise. Our own
-probe is no tenant.
+probe is no tenant; but it never stops, so a normal time without it was not recorded, and what was
+not recorded can't have grown.
 """
 
 from __future__ import annotations
@@ -12,10 +13,12 @@ from dataclasses import dataclass
 from console.triage.evidence import Evidence, Window
 from console.triage.findings import Line
 from console.triage.robust import ramp
-from console.triage.symptoms import Symptom, ask_points, thin
+from console.triage.symptoms import STEP_S, Symptom, ask_points, thin
 from telemetry import names
 
 CANARY = "holdfastcanary"
+RECORDED_MIN = 0.5
+"""With a smaller part of the normal time on record, no growth is claimed."""
 REQUESTS_A_SECOND_MIN = 5.0
 BYTES_A_SECOND_MIN = 1 << 20
 
@@ -51,7 +54,21 @@ def is_seen(evidence: Evidence) -> bool:
     return bool(evidence.curves_of(names.ACCOUNT_DURATION.name))
 
 
+def recorded(evidence: Evidence) -> float:
+    """Which part of the normal time any request at all was reported in, from 0 to 1."""
+    since_ms, until_ms = evidence.normal
+    steps = {
+        point.at_ms // (STEP_S * 1000)
+        for curve in evidence.curves_of(names.ACCOUNT_DURATION.name)
+        for point in curve.points
+        if since_ms <= point.at_ms < until_ms
+    }
+    return len(steps) * STEP_S * 1000 / max(STEP_S * 1000, until_ms - since_ms)
+
+
 def shares(evidence: Evidence, metric: str, least: float) -> list[Share]:
+    if recorded(evidence) < RECORDED_MIN:
+        return []
     usual, now = (_rates(evidence, metric, each) for each in (evidence.normal, evidence.now))
     usual_sum, now_sum = sum(usual.values()), sum(now.values())
     if now_sum < least:
@@ -90,7 +107,7 @@ def _symptom(evidence: Evidence, share: Share, metric: str, what: str) -> Sympto
         if curve.of == share.account:
             for point in curve.points:
                 value = float(point.count or point.total)
-                steps[point.at_ms] = steps.get(point.at_ms, 0.0) + value / 5.0
+                steps[point.at_ms] = steps.get(point.at_ms, 0.0) + value / STEP_S
     return Symptom(
         strength=strength,
         line=Line(

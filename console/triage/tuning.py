@@ -79,6 +79,14 @@ def strangers(evidence: Evidence) -> list[tuple[str, str, int, int]]:
     return found
 
 
+def remedy(evidence: Evidence, entity: str) -> dict[str, str | int]:
+    """The setting in which a node differs, and its peers' value; empty if it differs in none."""
+    for node, name, _, usual in strangers(evidence):
+        if node == entity:
+            return {"name": name, "value": usual}
+    return {}
+
+
 def recent(evidence: Evidence) -> list[ChangeSeen]:
     """Changes of settings near the onset, oldest first."""
     onset_ms = evidence.onset_ms or evidence.now[0]

@@ -11,6 +11,8 @@ from django.test import Client
 from console.drills.hooks import abort_for_real
 from console.incidents import actions, queries, runs
 from console.runs import hooks
+from console.triage import actions as triage
+from console.triage.findings import Claim, Findings
 from runbooks import clock
 from runbooks.drills import mark
 from runbooks.drills.mark import DrillMark
@@ -79,6 +81,31 @@ def test_the_page_of_an_incident_offers_the_runbook_for_its_cause(client: Client
         assert "Next step: " in page
         assert 'action="/runbooks/hung-node/start"' in page
         assert f'value="incident:{number}"' in page
+
+
+def test_a_bad_setting_brings_its_former_value_to_the_policy_and_the_page(client: Client) -> None:
+    number = opened()
+    now_ms = clock.now_ms()
+    claim = Claim(
+        entity="node-1",
+        kind="bad_config",
+        score=0.7,
+        headline="node-1 runs with a bad setting",
+        remedy={"name": "request_wait_ms", "value": 30000},
+    )
+    said = Findings(claims=(claim,), moved=(), missing=(), onset_ms=None, baselines={})
+    triage.keep(number, said, made_ms=now_ms, cpu_ms=1.0)
+    actions.named(
+        number, headline=claim.headline, entity=claim.entity, kind=claim.kind, at_ms=now_ms
+    )
+
+    (found,) = hooks.findings(now_ms)
+    page = text_of(client, f"/incidents/{number}")
+
+    assert found.params == (("name", "request_wait_ms"), ("value", 30000))
+    assert 'action="/runbooks/revert-config/start"' in page
+    assert 'name="param-name" value="request_wait_ms"' in page
+    assert 'name="param-value" value="30000"' in page
 
 
 def test_a_real_page_ends_the_drill_that_is_under_way() -> None:

@@ -8,7 +8,7 @@ import pytest
 
 from console.triage.diagnose import diagnose
 from console.triage.evidence import ChangeSeen, Evidence, Seconds
-from console.triage.findings import Findings, Silence
+from console.triage.findings import Findings, Silence, claim_body, claim_from
 from telemetry import names
 from tests.console.triage.scenes import (
     END_MS,
@@ -129,6 +129,33 @@ def test_each_kind_is_named_on_the_node_that_has_it(kind: str, node: str) -> Non
 
 def test_an_account_that_floods_the_fleet_is_named() -> None:
     assert named(crowded()) == ("tenant:loud", "noisy_tenant")
+
+
+def test_an_account_is_not_blamed_for_growth_since_a_time_that_nobody_recorded() -> None:
+    """Telemetry was killed and came back: before the onset there is nothing at all."""
+    flooded = crowded()
+    cut = tuple(
+        replace(curve, points=tuple(p for p in curve.points if p.at_ms >= ONSET_MS - 10_000))
+        for curve in flooded.curves
+    )
+
+    assert named(replace(flooded, curves=cut)) is None
+
+
+def test_a_bad_setting_is_named_with_what_sets_it_back() -> None:
+    claim = diagnose(mistuned()).claims[0]
+
+    assert claim.remedy == {"name": "batch_records_max", "value": 64}
+    assert (
+        claim_from(
+            entity=claim.entity,
+            kind=claim.kind,
+            score=claim.score,
+            headline="",
+            body=claim_body(claim),
+        ).remedy
+        == claim.remedy
+    )
 
 
 def test_a_healthy_fleet_has_no_cause() -> None:
