@@ -127,7 +127,7 @@ def _about(worst: FiringRow, found: Overview) -> tuple[str, str, str]:
     drill = f"drill {worst.labels['drill']} is doing this" if "drill" in worst.labels else ""
     more = len(found.firing) - 1
     others = f"{plural(more, 'more alert')}" if more else ""
-    return f"since {clock_time(worst.started_ms)} UTC", drill, others
+    return f"alert since {clock_time(worst.started_ms)} UTC", drill, others
 
 
 def slos_verdict(found: Overview) -> Verdict:
