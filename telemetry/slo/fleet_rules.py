@@ -94,6 +94,7 @@ class FleetRules:
         self._able_ms: dict[str, int] = {}
         self._commits: deque[tuple[int, int]] = deque(maxlen=16)
         self._telemetry_since_ms: int | None = None
+        self._heard_ms: dict[str, int] = {}
 
     def judge(self, seen: FleetSeen) -> Verdicts:
         """One look."""
@@ -239,13 +240,17 @@ class FleetRules:
         ]
 
     def _no_data(self, seen: FleetSeen) -> list[Condition]:
-        """A node that answers us but sends telemetry nothing; a dead one is redundancy's."""
+        """A node that answers us but sends telemetry nothing; a dead one is redundancy's. What
+        telemetry heard before it was restarted is remembered here, since it begins with nothing.
+        """
+        for name, heard_ms in seen.heard_ms.items():
+            self._heard_ms[name] = max(heard_ms, self._heard_ms.get(name, 0))
         up_ms = self._telemetry_since_ms
         if up_ms is None:
             return []
         found = []
         for node in seen.nodes:
-            heard_ms = max(seen.heard_ms.get(node.name, 0), up_ms, self._started_ms)
+            heard_ms = max(self._heard_ms.get(node.name, 0), up_ms, self._started_ms)
             if _is_fresh(node, seen.now_ms) and seen.now_ms - heard_ms >= SILENT_MS:
                 lasted = _seconds(seen, heard_ms)
                 found.append(

@@ -8,9 +8,10 @@
     told nothing else
 
 Words of a stretch: `writes`, `failed`, `slow`, `reads`, `reads-failed`, `reads-slow` (counts in
-each second), `telemetry down`, `silent` (telemetry up, but it heard nobody), `nodes N` (the first N
-answer), `voters N` (the first N keep up), `canary fails`, `canary off`, `drill`. Seconds count
-from the start of the watch; `1-in-N` before a count lets it happen in every Nth second only.
+each second), `telemetry down`, `telemetry new` (another process, which heard nobody yet), `silent`
+(telemetry up, but it heard nobody), `nodes N` (the first N answer), `voters N` (the first N keep
+up), `canary fails`, `canary off`, `drill`. Seconds count from the start of the watch; `1-in-N`
+before a count lets it happen in every Nth second only.
 """
 
 from __future__ import annotations
@@ -154,10 +155,13 @@ class World:
 
     def _gathered(self, now_s: int, stretch: Stretch) -> Gathered:
         up = not stretch.says("telemetry down")
+        is_new = stretch.says("telemetry new")
+        if is_new:
+            self.heard_ms.clear()
         if up:
             self.telemetry_ms = now_s * 1000
             for node in range(stretch.first("nodes")):
-                if not stretch.says("silent"):
+                if not is_new and not stretch.says("silent"):
                     self.heard_ms[f"node-{node}"] = now_s * 1000
         known = [s for s in self.seconds[-12:] if s.t_s <= now_s - RINGS_LATE_S] if up else []
         if not stretch.says("drill"):

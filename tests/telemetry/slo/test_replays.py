@@ -33,7 +33,8 @@ def test_a_series_tells_exactly_what_it_must(path: Path) -> None:
 
 def test_two_hours_of_demo_with_restarts_page_nobody() -> None:
     """Cache writes and reads, a burst of slow checkpoints once a minute, a telemetry restart of
-    4 s, a node restart of 5 s, and a rolling upgrade, one node after the other.
+    4 s and one that nobody saw, a node restart of 5 s, and a rolling upgrade, one node after the
+    other.
     """
     world = World()
     told: list[Transition] = []
@@ -44,6 +45,8 @@ def test_two_hours_of_demo_with_restarts_page_nobody() -> None:
             words = "writes 14 slow 6 reads 16 reads-slow 2"
         if 3000 <= number < 3004:
             words = f"{usual} telemetry down"
+        if number == 3500:
+            words = f"{usual} telemetry new"
         if 4000 <= number < 4005 or 5000 <= number < 5004 or 5020 <= number < 5024:
             words = f"{usual} nodes 2 voters 2"
         told += world.second(number, Stretch(length_s=1, words=words)).transitions
