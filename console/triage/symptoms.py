@@ -149,7 +149,7 @@ def _flush(evidence: Evidence, node: str) -> Symptom:
     if not now:
         return UNSEEN
     value = quantile(now, 0.75)
-    usual = quantile(known(evidence.seconds.window(node, "flush_p99_ms", evidence.normal)), 0.75)
+    usual = median(known(evidence.seconds.window(node, "flush_p99_ms", evidence.normal)))
     peers = [
         quantile(known(evidence.seconds.window(other, "flush_p99_ms", evidence.now)), 0.75)
         for other in evidence.seconds.nodes
@@ -189,9 +189,11 @@ def contrast(
     read: Callable[[Point], float | None],
     share: float = 0.75,
 ) -> Contrast | None:
-    """The upper quartile of a metric's steps, here, before and beside; None if not exported."""
+    """A quantile of a metric's steps, here and beside; None if not exported. Before, it is their
+    median: the normal time may hold an earlier fault, which must not become what is usual.
+    """
 
-    def level(of: str, window: Window) -> float | None:
+    def level(of: str, window: Window, share: float) -> float | None:
         curve = evidence.curve(metric, of)
         if curve is None:
             return None
@@ -200,13 +202,13 @@ def contrast(
         values = known(read(point) for point in inside)
         return quantile(values, share) if values else None
 
-    value = level(node, evidence.now)
+    value = level(node, evidence.now, share)
     if value is None:
         return None
-    peers = known(level(other, evidence.now) for other in evidence.names if other != node)
+    peers = known(level(other, evidence.now, share) for other in evidence.names if other != node)
     return Contrast(
         value=value,
-        usual=level(node, evidence.normal) or 0.0,
+        usual=level(node, evidence.normal, 0.5) or 0.0,
         peers=median(peers) if peers else 0.0,
     )
 

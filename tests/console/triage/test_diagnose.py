@@ -158,6 +158,18 @@ def test_a_bad_setting_is_named_with_what_sets_it_back() -> None:
     )
 
 
+def test_an_earlier_fault_in_the_normal_time_does_not_become_what_is_usual() -> None:
+    evidence = blocked("node-1")
+    late = evidence.curve(names.LOOP_DELAY.name, "node-1")
+    assert late is not None
+    until_ms = evidence.normal[0] + 40_000
+    points = tuple(
+        replace(point, p99=180.0) if point.at_ms < until_ms else point for point in late.points
+    )
+
+    assert named(with_curve(evidence, replace(late, points=points))) == ("node-1", "loop_block")
+
+
 def test_a_healthy_fleet_has_no_cause() -> None:
     found = diagnose(make_evidence())
 
