@@ -66,8 +66,9 @@ def _answer(
             raise Refusal(
                 415, "The body is JSON", field="Content-Type", expected="application/json"
             )
-        body = parse(raw)
-        check(body, operation.body)
+        if not operation.body_is_open:
+            body = parse(raw)
+            check(body, operation.body)
     elif raw:
         raise bad("body", "no body")
     caller = caller_of(request)

@@ -42,11 +42,15 @@ class UnknownShape(Exception):
 
 
 def read(body: bytes, *, now_ms: int) -> tuple[str, tuple[Transition, ...]]:
-    """The sender's kind and its alerts. Raises UnknownShape."""
+    """The sender's kind and its alerts. Raises UnknownShape.
+
+    What JSON can escape and UTF-8 can't hold, half of a pair of surrogates, becomes a question
+    mark: an alert pages all the same.
+    """
     try:
-        data = json.loads(body)
+        data = json.loads(body.decode())
     except (ValueError, RecursionError):
-        raise UnknownShape("body", "JSON") from None
+        raise UnknownShape("body", "JSON in UTF-8") from None
     if not isinstance(data, dict):
         raise UnknownShape("body", "an object")
     alerts = data.get("alerts")
@@ -78,11 +82,11 @@ def _alert(
     name = labels.get("alertname", "")
     if not name:
         raise UnknownShape(f"{where}.labels.alertname", "the alert's name")
-    fingerprint = str(alert.get("fingerprint") or _fingerprint(labels))[:40]
+    fingerprint = _text(alert.get("fingerprint") or _fingerprint(labels), f"{where}.fingerprint")
     severity = PAGE if labels.get("severity", "").lower() in PAGING else TICKET
     return Transition(
         at_ms=now_ms,
-        rule=f"{source}:{name}:{fingerprint}"[: limits.KEY_CHARS_MAX - 20],
+        rule=f"{source}:{name}:{fingerprint[:40]}"[: limits.KEY_CHARS_MAX - 20],
         tier=source,
         severity=severity,
         state=status,
@@ -102,7 +106,16 @@ def _is_map(value: object) -> bool:
 def _texts(value: Any, where: str) -> dict[str, str]:
     if not isinstance(value, dict):
         raise UnknownShape(where, "an object of texts")
-    return {str(name)[:100]: str(text)[:500] for name, text in value.items()}
+    return {
+        _text(name, where)[:100]: _text(text, f"{where}.{name[:100]}")[:500]
+        for name, text in value.items()
+    }
+
+
+def _text(value: Any, where: str) -> str:
+    if isinstance(value, dict | list):
+        raise UnknownShape(where, "a text")
+    return str(value).encode(errors="replace").decode()
 
 
 def _moment(value: Any, where: str, now_ms: int) -> int:
@@ -148,14 +161,26 @@ def store(body: bytes, *, sender: str) -> Webhook:
 
 
 def take(now_ms: int) -> int:
-    """Give waiting alerts to the desk; how many there were. The watcher alone does this."""
+    """Give waiting alerts to the desk; how many there were. The watcher alone does this.
+
+    One that was understood when it came and is not now, such as after an upgrade, is refused and
+    shown: those behind it must not wait for it.
+    """
     taken = 0
     for row in Webhook.objects.filter(taken_at=None, refusal="").order_by("id")[:TAKEN_AT_ONCE]:
-        _, transitions = read(row.body.encode(), now_ms=to_ms(row.received_at))
+        try:
+            _, transitions = read(row.body.encode(), now_ms=to_ms(row.received_at))
+        except UnknownShape as error:
+            _refuse(row, str(error))
+            continue
         if Webhook.objects.filter(pk=row.pk, taken_at=None).update(taken_at=from_ms(now_ms)):
             intake.desk.receive(transitions, now_ms)
             taken += len(transitions)
     return taken
+
+
+def _refuse(row: Webhook, reason: str) -> None:
+    Webhook.objects.filter(pk=row.pk).update(refusal=reason[: limits.HEADLINE_CHARS_MAX])
 
 
 def recent(limit: int = 20) -> Sequence[Webhook]:

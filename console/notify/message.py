@@ -15,6 +15,7 @@ from dataclasses import dataclass
 from email.message import EmailMessage
 from email.utils import formatdate
 from typing import Any
+from urllib.parse import quote
 
 from console.figures import clock_time, iso_time, span
 
@@ -179,11 +180,12 @@ def mail(message: Message, *, sender: str, to: str, who: Recipient | None) -> Em
     letter["Subject"] = one_line(message.title)
     letter["Date"] = _mail_date(message.at_ms)
     domain = sender.rpartition("@")[2] or "localhost"
-    thread = f"<{message.key}@{domain}>"
+    name = quote(message.key, safe="", errors="replace")  # A rule has any letters, an id has not.
+    thread = f"<{name}@{domain}>"
     if message.word == TRIGGER and message.step == 0:
         letter["Message-ID"] = thread
     else:
-        letter["Message-ID"] = f"<{message.key}.{message.word}.{message.at_ms}@{domain}>"
+        letter["Message-ID"] = f"<{name}.{message.word}.{message.at_ms}@{domain}>"
         letter["In-Reply-To"] = thread
         letter["References"] = thread
     letter["Auto-Submitted"] = "auto-generated"

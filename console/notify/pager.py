@@ -202,7 +202,7 @@ class Pager:
         make = partial(self._message, word, incident, now_ms, step, people, headline)
         for sender in self._senders:
             if word in sender.channel.words and not sender.put(make):
-                self._report(no_room(make, sender.channel.name))
+                self._report(no_room(partial(make, wait_s=0.0), sender.channel.name))
 
     def _message(
         self,
@@ -212,9 +212,10 @@ class Pager:
         step: int,
         people: tuple[Recipient, ...],
         headline: str,
+        wait_s: float = NUMBER_WAIT_S,
     ) -> Message:
         """Built on the sender's thread, when it is that message's turn."""
-        incident = self._named(known)
+        incident = self._named(known, wait_s)
         key = incident.key
         recipients = tuple(
             replace(who, acknowledge_link=self._link_for(key, who.name)) for who in people
@@ -236,14 +237,14 @@ class Pager:
             recipients=recipients if word == form.TRIGGER else (),
         )
 
-    def _named(self, known: Incident) -> Incident:
+    def _named(self, known: Incident, wait_s: float) -> Incident:
         """The incident as it stands now, with its number if that comes soon enough."""
         pause = threading.Event()
         for _ in range(8):
             known = self._get(known.key) or known
             if known.number is not None:
                 break
-            pause.wait(NUMBER_WAIT_S / 8)
+            pause.wait(wait_s / 8)
         return known
 
 

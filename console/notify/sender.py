@@ -1,5 +1,8 @@
 """One thread for each channel, started before it is needed, that never gives up early.
 
+A message that can't even be put into words for a channel is reported like one that was refused: the
+thread outlives it, since the next page needs it.
+
 A message waits in a bounded queue and is tried until it is taken, refused for good, or TELL_S has
 passed; between tries the wait doubles, with jitter, so that a receiver that comes back isn't hit by
 all at once. Every outcome is reported, also that of a message for which there was no room. Neither
@@ -67,6 +70,9 @@ def attempt(
             if not error.may_help or wait(pause_s * dice.uniform(0.5, 1.0)):
                 break
             pause_s = min(2 * pause_s, WAIT_MAX_S)
+        except Exception as error:  # The edge: a message that has no form must cost itself only.
+            reason = f"can't be sent: {type(error).__name__}: {error}"
+            break
         else:
             reason = ""
             break

@@ -66,6 +66,11 @@ def test_grafanas_webhook_is_known_by_what_it_has_more() -> None:
         ({**HOOK, "alerts": [{**ALERT, "status": "odd"}]}, "alerts[0].status"),
         ({**HOOK, "alerts": [{**ALERT, "labels": {}}]}, "alerts[0].labels.alertname"),
         ({**HOOK, "alerts": [{**ALERT, "startsAt": "soon"}]}, "alerts[0].startsAt"),
+        (
+            {**HOOK, "alerts": [{**ALERT, "labels": {"alertname": ["a"]}}]},
+            "alerts[0].labels.alertname",
+        ),
+        ({**HOOK, "alerts": [{**ALERT, "fingerprint": {"a": 1}}]}, "alerts[0].fingerprint"),
         ({**HOOK, "alerts": [ALERT] * 5001}, "alerts"),
     ],
 )
@@ -94,6 +99,41 @@ def test_a_foreign_alert_is_kept_until_the_watcher_takes_it(client: Client) -> N
     assert answer.status_code == 202
     assert Webhook.objects.get().taken_at is None
     assert "waits for the watcher" in client.get("/paging").content.decode()
+
+
+@pytest.mark.django_db
+def test_text_that_no_table_can_hold_pages_all_the_same(client: Client) -> None:
+    broken = {**ALERT, "annotations": {"summary": "half a pair: \ud83d"}, "fingerprint": "\udc00"}
+
+    answer = sent(client, "/api/v1/alerts", {**HOOK, "alerts": [broken]})
+    (found,) = inbound.read(Webhook.objects.get().body.encode(), now_ms=T0)[1]
+
+    assert answer.status_code == 202
+    assert (found.headline, found.rule) == ("half a pair: ?", "alertmanager:DiskFull:?")
+
+
+@pytest.mark.django_db
+@pytest.mark.parametrize("encoding", ["utf-16", "utf-32", "latin-1"])
+def test_an_alert_that_is_not_utf_8_is_kept_and_refused(client: Client, encoding: str) -> None:
+    body = json.dumps({**HOOK, "commonLabels": {"team": "ö"}}, ensure_ascii=False).encode(encoding)
+
+    answer = client.post("/api/v1/alerts", body, content_type="application/json")
+
+    assert (answer.status_code, answer.json()["expected"]) == (400, "JSON in UTF-8")
+    assert Webhook.objects.get().refusal == "body: JSON in UTF-8 expected"
+
+
+@pytest.mark.django_db
+def test_a_webhook_that_is_not_understood_any_more_holds_up_none_behind_it() -> None:
+    bad = inbound.store(json.dumps(HOOK).encode(), sender="token am")
+    Webhook.objects.filter(pk=bad.pk).update(body='{"version": "3"}')
+    good = inbound.store(json.dumps({**HOOK, "alerts": [ALERT, ALERT]}).encode(), sender="token am")
+
+    assert (inbound.take(T0), inbound.take(T0)) == (2, 0)
+    bad.refresh_from_db()
+    good.refresh_from_db()
+    assert (bad.refusal, bad.taken_at) == ("alerts: a list with at least one alert expected", None)
+    assert good.taken_at is not None
 
 
 @pytest.mark.django_db

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import queue
 import random
 from collections.abc import Iterator
 from dataclasses import replace
@@ -20,7 +21,7 @@ from console.notify.channels import Channel, NotTaken
 from console.notify.message import Message, Recipient
 from console.notify.models import SpentLink
 from console.notify.pager import Pager, People, Step
-from console.notify.sender import Outcome, attempt
+from console.notify.sender import Outcome, Sender, attempt
 from telemetry.config import Settings
 from tests.console.alerting import T0, alert, at
 from tests.console.receivers import Receiver, http_receiver, smtp_receiver
@@ -143,6 +144,30 @@ def test_a_receiver_that_is_down_is_tried_again_and_one_that_refuses_is_not(
     assert (again.is_delivered, again.attempt_count) == (True, 3)
     assert (refused.is_delivered, refused.attempt_count) == (False, 1)
     assert refused.reason == "answered 403 ok"
+
+
+def test_a_rule_with_any_letters_goes_by_mail() -> None:
+    wild = replace(PAGE, key="holdfast-grafana-Düsenzähler\ud83d-1")
+
+    with smtp_receiver() as mailbox:
+        outcome = send(channel(HOLDFAST_PAGE_SMTP_URL=f"smtp://127.0.0.1:{mailbox.port}"), wild)
+
+    assert outcome.reason == ""
+    ((_, letter),) = mailbox.letters
+    assert letter["Message-ID"] == "<holdfast-grafana-D%C3%BCsenz%C3%A4hler%3F-1@localhost>"
+
+
+def test_a_message_that_has_no_form_costs_itself_only(receiver: Receiver) -> None:
+    outcomes: queue.Queue[Outcome] = queue.Queue()
+    sender = Sender(channel(HOLDFAST_PAGE_WEBHOOK_URL=receiver.url), outcomes.put)
+    sender.start()
+    sender.put(lambda: replace(PAGE, headline="half a pair: \ud83d"))
+    sender.put(lambda: PAGE)
+    first, second = (outcomes.get(timeout=10) for _ in range(2))
+    sender.stop(10)
+
+    assert first.reason.startswith("can't be sent: UnicodeEncodeError")
+    assert (first.attempt_count, second.is_delivered, len(receiver.got)) == (1, True, 1)
 
 
 def test_tries_end_at_the_deadline_with_waits_that_double_and_jitter() -> None:
