@@ -78,6 +78,7 @@ class NodeStatus:
     peers: Mapping[int, PeerStatus]
     drained: bool = False
     """It neither leads nor campaigns."""
+    follows_crash: bool = False
 
     @property
     def name(self) -> str:
@@ -335,6 +336,7 @@ def decode_status(answer: Mapping[str, object]) -> NodeStatus:
         lease_ms=int(_number(answer, "lease_ms") or 0),
         elections=_count(answer, "elections"),
         uptime_s=_number(answer, "uptime_s") or 0.0,
+        follows_crash=bool(answer.get("follows_crash")),
         pid=_count(answer, "pid"),
         start_time_ticks=_count(answer, "start_time_ticks"),
         boot_id=_text(answer, "boot_id"),

@@ -50,7 +50,7 @@ from storage_core.log.reader import BodyReader
 from storage_core.memory import Memory
 from storage_core.peers import Peers, this_process
 from storage_core.raft.ready import LEADER
-from storage_core.startup import Cluster, Opened, open_node, read_cluster
+from storage_core.startup import Cluster, Opened, note_stopped, open_node, read_cluster
 from storage_core.status import NodeFacts, RecentTimes
 from storage_core.store import NodeStore
 from storage_core.upkeep import Upkeep
@@ -299,6 +299,7 @@ async def _serve(settings: Settings, node: int) -> None:
     opened = open_node(settings, node, cluster)
     try:
         await Node(loop, settings, node, cluster, opened, telemetry).run()
+        note_stopped(settings, node)
     except AssertionError as error:
         _on_loop_error(loop, {"exception": error})
     finally:

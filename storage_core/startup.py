@@ -12,6 +12,7 @@ from __future__ import annotations
 
 import json
 import logging
+import os
 import random
 from pathlib import Path
 from time import monotonic_ns, time_ns
@@ -19,6 +20,7 @@ from typing import NamedTuple
 
 from storage_core.catalog.machine import Catalog
 from storage_core.core import Core
+from storage_core.fleet.registry import ASKED_VARIABLE
 from storage_core.index.rocks import RocksIndex
 from storage_core.io.checksum import crc64
 from storage_core.io.disk import RealDisk
@@ -34,6 +36,8 @@ from storage_core.raft.replica import Replica
 from telemetry.config import Settings
 
 READY_SEGMENTS = 1
+STOPPED_NAME = "STOPPED"
+"""In a node's directory from an orderly end to the next start; without it the last process died."""
 log = logging.getLogger(__name__)
 
 
@@ -55,6 +59,8 @@ class Opened(NamedTuple):
     catalog: Catalog
     core: Core
     writer: LogWriter
+    follows_crash: bool
+    """The process before this one died instead of leaving."""
 
 
 def read_cluster(home: Path) -> Cluster:
@@ -110,7 +116,22 @@ def open_node(
         watermark_slot=home.watermark_slot,
     )
     core = Core(replica=replica, log=log, catalog=catalog)
-    return Opened(lock, disk, home, pool, index, catalog, core, writer)
+    was_asked = ASKED_VARIABLE in os.environ
+    follows_crash = not (_left_in_order(root) or was_asked or home.is_new)
+    return Opened(lock, disk, home, pool, index, catalog, core, writer, follows_crash)
+
+
+def note_stopped(settings: Settings, node: int) -> None:
+    """Say to the next start that this process left in order. Raises OSError."""
+    (settings.home / "data" / f"node-{node}" / STOPPED_NAME).touch()
+
+
+def _left_in_order(root: Path) -> bool:
+    """What the process before said; asked once, since it is taken back."""
+    note = root / STOPPED_NAME
+    was_there = note.exists()
+    note.unlink(missing_ok=True)
+    return was_there
 
 
 def _recover_log(home: Home, pool: SegmentPool, owner: Owner, applied_index: int) -> EntryLog:

@@ -118,6 +118,7 @@ class NodeFacts:
             "elections": replica.elections_count,
             "drained": replica.drained,
             "uptime_s": round(time.monotonic() - self._started_s, 1),
+            "follows_crash": self._opened.follows_crash,
             "pid": self._process.pid,
             "start_time_ticks": self._process.start_time_ticks,
             "boot_id": self._process.boot_id.hex(),

@@ -160,4 +160,5 @@ def _node_seen(name: str, answer: tuple[NodeStatus, int] | None) -> NodeSeen:
         commit_index=status.commit_index,
         last_index=status.last_index,
         matches={f"node-{peer}": told.match_index for peer, told in status.peers.items()},
+        crashed_ms=answered_ms - int(status.uptime_s * 1000) if status.follows_crash else None,
     )

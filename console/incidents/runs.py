@@ -7,6 +7,8 @@ import contextlib
 from console.changes.actions import record_change
 from console.incidents import actions
 from console.incidents.errors import NoSuchIncident
+from runbooks import library
+from runbooks.errors import RunError
 from runbooks.events import RunEvent
 
 SUBJECT = "incident:"
@@ -15,6 +17,8 @@ DIGITS_MAX = 18
 TOLD = ("waiting", "running", "done", "failed", "unknown", "cancelled")
 # A profile only looks; a drill's doings must not give it away.
 NO_CHANGE = ("capture-profile", "drill")
+RESTARTS = "node.restart"
+"""The step that ends a process on purpose: triage must not take it for a crash."""
 
 
 def heard(event: RunEvent) -> None:
@@ -34,10 +38,18 @@ def heard(event: RunEvent) -> None:
     if is_real and event.to_state == "running":
         record_change(
             "runs",
-            "run",
+            "restart" if _restarts(event.kind) else "run",
             f"run {event.run_id}: {event.kind} on {event.target}",
             entity=event.target,
             detail={"run": event.run_id},
             actor=event.requested_by,
             at_ms=event.at_ms,
         )
+
+
+def _restarts(kind: str) -> bool:
+    """Whether this runbook, as it is in force, ends a node's process."""
+    try:
+        return any(step.action == RESTARTS for step in library.get(kind).steps)
+    except RunError:
+        return False  # A run of another kind than a runbook.

@@ -10,8 +10,9 @@ from __future__ import annotations
 from collections.abc import Mapping, Sequence
 
 from console.triage.evidence import Evidence
+from console.triage.measures import Symptoms
 from console.triage.stages import Diff
-from console.triage.symptoms import DISK, PROCESSOR, Symptoms
+from console.triage.symptoms import DISK, PROCESSOR
 
 KIND_OF_SYMPTOM: Mapping[str, str] = {
     "silent": "process_pause",

@@ -19,13 +19,13 @@ from console.triage import baselines, signatures, stages, symptoms, tenants, tun
 from console.triage.evidence import Evidence
 from console.triage.findings import Claim, Findings
 from console.triage.limits import CLAIMS_MAX
+from console.triage.measures import UNSEEN, Symptom, Symptoms
 from console.triage.signatures import (
     CONFIG_SIGNATURE,
     NODE_SIGNATURES,
     TENANT_SIGNATURE,
     Signature,
 )
-from console.triage.symptoms import UNSEEN, Symptom, Symptoms
 from console.triage.words import Candidate
 
 SCORE_MIN = 0.45

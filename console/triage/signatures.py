@@ -13,7 +13,7 @@ from __future__ import annotations
 from collections.abc import Mapping
 from dataclasses import dataclass
 
-from console.triage.symptoms import Symptoms
+from console.triage.measures import Symptoms
 
 COVERAGE_MIN = 0.6
 """With less than this part of the evidence that could speak for a kind, its score is held down."""

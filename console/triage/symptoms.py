@@ -9,39 +9,36 @@ Read next: `signatures`, which says what symptoms each kind of fault has and lac
 
 from __future__ import annotations
 
-from collections.abc import Callable, Iterable, Mapping, Sequence
-from dataclasses import dataclass, field
+from collections.abc import Callable, Mapping, Sequence
 from itertools import pairwise
 
 from console.figures import quantity
 from console.triage import links
-from console.triage.evidence import Curve, Evidence, NodeNow, Point, Window
-from console.triage.findings import Line, Points, Question
-from console.triage.limits import POINTS_MAX
+from console.triage.evidence import Curve, Evidence, NodeNow, Point
+from console.triage.findings import Line
+from console.triage.measures import (
+    STEP_S,
+    UNSEEN,
+    Contrast,
+    Symptom,
+    ask_points,
+    contrast,
+    curve_points,
+    thin,
+)
 from console.triage.robust import known, longest_run, median, quantile, ramp, ratio
 from console.triage.stages import Diff
 from telemetry import names
 
-STEP_S = 5
 STANDS_STILL = "stopped"
 RESTART_SLACK_S = 15
+ORDERED_MS = 180_000
+"""From the start of a run to the restart that it does."""
 DISK = frozenset(("append", "flush", "disk", "peer_append", "peer_flush"))
 PROCESSOR = frozenset(
     ("receive", "parse", "authorize", "checksum", "apply", "cache", "respond", "queue",
      "peer_receive", "peer_check")
 )  # fmt: skip
-
-
-@dataclass(frozen=True, slots=True, kw_only=True)
-class Symptom:
-    """`strength` from 0 to 1; None: the signal behind it is missing."""
-
-    strength: float | None
-    line: Line = field(default_factory=lambda: Line(sentence=""))
-
-
-UNSEEN = Symptom(strength=None)
-Symptoms = Mapping[str, Symptom]
 
 
 def of_node(evidence: Evidence, node: str, diffs: Sequence[Diff]) -> dict[str, Symptom]:
@@ -101,6 +98,8 @@ def _restarted(evidence: Evidence, node: str) -> Symptom:
         others = [each for each in evidence.nodes if each.is_reachable and each.node != node]
         has_elder = any(_born_ms(evidence, each) < since_ms for each in others)
         began_ms = born_ms if born_ms >= since_ms and has_elder else None
+    if began_ms is not None and _was_ordered(evidence, node, began_ms):
+        return Symptom(strength=0.0, line=Line(sentence=f"A run of ours restarted {node}"))
     sentence = f"{node} is the same process as before"
     if began_ms is not None:
         ago_s = max(0, evidence.taken_ms - began_ms) // 1000
@@ -110,6 +109,17 @@ def _restarted(evidence: Evidence, node: str) -> Symptom:
     return Symptom(
         strength=0.0 if began_ms is None else 1.0,
         line=Line(sentence=sentence, unit="s", points=points, question=question),
+    )
+
+
+def _was_ordered(evidence: Evidence, node: str, began_ms: int) -> bool:
+    """A runbook that restarts was at work before the new process began: the cure, not the fault."""
+    return any(
+        change.source == "runs"
+        and change.kind == "restart"
+        and change.entity in (node, "fleet")
+        and began_ms - ORDERED_MS <= change.at_ms <= began_ms
+        for change in evidence.changes
     )
 
 
@@ -170,46 +180,6 @@ def _flush(evidence: Evidence, node: str) -> Symptom:
             points=thin(evidence.seconds.series(node, "flush_p99_ms")),
             question=ask_points(evidence, names.FLUSH_DURATION.name),
         ),
-    )
-
-
-@dataclass(frozen=True, slots=True, kw_only=True)
-class Contrast:
-    """A node's figure now, before, and its peers' now."""
-
-    value: float
-    usual: float
-    peers: float
-
-
-def contrast(
-    evidence: Evidence,
-    metric: str,
-    node: str,
-    read: Callable[[Point], float | None],
-    share: float = 0.75,
-) -> Contrast | None:
-    """A quantile of a metric's steps, here and beside; None if not exported. Before, it is their
-    median: the normal time may hold an earlier fault, which must not become what is usual.
-    """
-
-    def level(of: str, window: Window, share: float) -> float | None:
-        curve = evidence.curve(metric, of)
-        if curve is None:
-            return None
-        # A step belongs to the window that it begins in; the onset's own step is the fault's.
-        inside = [p for p in curve.points if window[0] - STEP_S * 1000 < p.at_ms < window[1]]
-        values = known(read(point) for point in inside)
-        return quantile(values, share) if values else None
-
-    value = level(node, evidence.now, share)
-    if value is None:
-        return None
-    peers = known(level(other, evidence.now, share) for other in evidence.names if other != node)
-    return Contrast(
-        value=value,
-        usual=level(node, evidence.normal, 0.5) or 0.0,
-        peers=median(peers) if peers else 0.0,
     )
 
 
@@ -366,33 +336,3 @@ def _contrast_line(
         points=curve_points(evidence.curve(metric, node), read),
         question=ask_points(evidence, metric),
     )
-
-
-def ask_points(evidence: Evidence, metric: str, by: str = "") -> Question:
-    """The question of the query port whose answer is this metric around the onset."""
-    return Question(
-        ask="points",
-        params={
-            "name": metric,
-            "since_ms": max(evidence.normal[0], evidence.now[0] - 300_000),
-            "until_ms": evidence.now[1] + 60_000,
-            "step": STEP_S,
-            "by": by,
-        },
-    )
-
-
-def curve_points(curve: Curve | None, read: Callable[[Point], float | None]) -> Points:
-    return () if curve is None else thin((point.at_ms, read(point)) for point in curve.points)
-
-
-def thin(series: Iterable[tuple[int, float | None]]) -> Points:
-    """The newest values at the width of a drawn curve, the highest of each stretch."""
-    points = list(series)
-    stride = max(1, -(-len(points) // POINTS_MAX))
-    found = []
-    for at in range(0, len(points), stride):
-        chunk = points[at : at + stride]
-        values = known(value for _, value in chunk)
-        found.append((chunk[0][0], round(max(values), 4) if values else None))
-    return tuple(found)

@@ -12,8 +12,8 @@ from dataclasses import dataclass
 
 from console.triage.evidence import Evidence, Window
 from console.triage.findings import Line
+from console.triage.measures import STEP_S, Symptom, ask_points, thin
 from console.triage.robust import ramp
-from console.triage.symptoms import STEP_S, Symptom, ask_points, thin
 from telemetry import names
 
 CANARY = "holdfastcanary"

@@ -14,8 +14,8 @@ from collections.abc import Mapping, Sequence
 
 from console.triage.evidence import ChangeSeen, Evidence
 from console.triage.findings import Line
+from console.triage.measures import Symptom
 from console.triage.stages import Diff
-from console.triage.symptoms import Symptom
 
 BEFORE_MS = 15 * 60_000
 AFTER_MS = 2 * 60_000

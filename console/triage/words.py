@@ -13,10 +13,10 @@ from console.triage import attributes
 from console.triage.evidence import Evidence
 from console.triage.findings import Line
 from console.triage.limits import LINES_MAX
+from console.triage.measures import Symptoms, thin
 from console.triage.robust import known, quantile
 from console.triage.signatures import Signature
 from console.triage.stages import Diff, bars
-from console.triage.symptoms import Symptoms, thin
 from telemetry import names
 
 PRESENT_MIN = 0.3

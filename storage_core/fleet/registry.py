@@ -19,6 +19,8 @@ from storage_core.fleet.linux import Identity, all_pids, identify, read_environm
 
 PART_VARIABLE: Final = "HOLDFAST_PART"
 HOME_VARIABLE: Final = "HOLDFAST_HOME"
+ASKED_VARIABLE: Final = "HOLDFAST_PART_ASKED"
+"""Set for a part whose last process ended because somebody wanted it to."""
 
 RUNNING: Final = "running"
 STOPPED: Final = "stopped"

@@ -26,6 +26,7 @@ from storage_core.fleet.parts import ROOT, Part
 from storage_core.fleet.probes import PartFacts, Succeeds
 from storage_core.fleet.process import PartProcess, last_lines, start_process, trim_log
 from storage_core.fleet.registry import (
+    ASKED_VARIABLE,
     HOME_VARIABLE,
     PART_VARIABLE,
     Record,
@@ -113,10 +114,11 @@ class Supervisor:
         for name in watched.part.after:
             if name in self.parts:
                 await self.parts[name].was_ready.wait()
+        was_asked = False
         while True:
             await watched.wanted.wait()
             if watched.process is None:
-                await self._start_part(watched)
+                await self._start_part(watched, was_asked=was_asked)
             await self._until_ready_or_ended(watched)
             assert watched.process is not None, watched.name
             await watched.process.ended.wait()
@@ -129,7 +131,8 @@ class Supervisor:
             if not was_asked:
                 await self._wait_before_restart(watched, process)
 
-    async def _start_part(self, watched: WatchedPart) -> None:
+    async def _start_part(self, watched: WatchedPart, *, was_asked: bool) -> None:
+        """`was_asked`: its last process ended because somebody wanted it, by SIGKILL or not."""
         part = watched.part
         environment = {
             **self._environment,
@@ -142,6 +145,8 @@ class Supervisor:
         if part.node is not None:
             descriptors.append(self.door.descriptor(part.node))
             environment[FRONT_VARIABLE] = str(descriptors[0])
+        if was_asked:
+            environment[ASKED_VARIABLE] = "1"
         while watched.process is None:
             try:
                 process = start_process(

@@ -28,6 +28,8 @@ SILENT_MS: Final = 10_000
 """A node sends a batch each second; ten missing ones are not a hiccup."""
 TELEMETRY_MS: Final = 15_000
 """A restart of the telemetry process takes less."""
+CRASH_TOLD_MS: Final = 60_000
+"""A node that came back is news for so long; it is over then, whatever killed it."""
 FRESH_MS: Final = 2_500
 """Who answered within this time answers: each is asked every second."""
 BEHIND_MS: Final = 3_000
@@ -38,11 +40,13 @@ REDUNDANCY: Final = "redundancy"
 CANARY: Final = "canary"
 TELEMETRY: Final = "telemetry-down"
 NO_DATA: Final = "no-data"
+CRASHED: Final = "node-crashed"
 
 
 class NodeSeen(NamedTuple):
     """A node's last answer. `answered_ms` is None if it never answered this watcher; `matches` is
-    what it knows of the others' logs, which only a leader knows.
+    what it knows of the others' logs, which only a leader knows; `crashed_ms` is when it was
+    started after a process that died, None if the one before left in order.
     """
 
     name: str
@@ -53,6 +57,7 @@ class NodeSeen(NamedTuple):
     commit_index: int = 0
     last_index: int = 0
     matches: Mapping[str, int] = {}
+    crashed_ms: int | None = None
 
 
 class CanarySeen(NamedTuple):
@@ -116,6 +121,7 @@ class FleetRules:
             found += [*self._redundancy(seen, able), *self._canary(seen)]
         if not telemetry:
             found += self._no_data(seen)
+        found += _crashed(seen)
         return Verdicts(
             conditions=tuple(found) if self._armed else (),
             unseen=self._unseen(seen, telemetry_down=bool(telemetry)),
@@ -264,6 +270,26 @@ class FleetRules:
                     )
                 )
         return found
+
+
+def _crashed(seen: FleetSeen) -> list[Condition]:
+    """Nodes that died a moment ago and are back. Often nobody noticed, and that is a reason to
+    look at it by day.
+    """
+    return [
+        Condition(
+            rule=CRASHED,
+            tier="now",
+            severity=TICKET,
+            headline=f"{node.name} died and was started again",
+            since_ms=node.crashed_ms,
+            labels={"node": node.name},
+        )
+        for node in seen.nodes
+        if node.crashed_ms is not None
+        and _is_fresh(node, seen.now_ms)
+        and seen.now_ms - node.crashed_ms < CRASH_TOLD_MS
+    ]
 
 
 def _is_fresh(node: NodeSeen, now_ms: int) -> bool:

@@ -8,6 +8,7 @@ import pytest
 from django.conf import settings
 from django.test import Client
 
+from console.changes import queries as changes
 from console.drills.hooks import abort_for_real
 from console.incidents import actions, queries, runs
 from console.runs import hooks
@@ -46,6 +47,18 @@ def test_a_run_for_an_incident_writes_its_states_into_the_timeline() -> None:
     first = queries.timeline(number)[0]
     assert first.text == "leader-fsync-stall on node-1 is waiting"
     assert (first.kind, first.run_id) == ("run", 7)
+
+
+@pytest.mark.parametrize(
+    "runbook, kind", [("hung-node", "restart"), ("noisy-tenant", "run"), ("no-more-there", "run")]
+)
+def test_a_run_that_restarts_a_node_is_told_from_others(runbook: str, kind: str) -> None:
+    now_ms = clock.now_ms()
+
+    runs.heard(replace(EVENT, kind=runbook, to_state="running", at_ms=now_ms))
+
+    (change,) = changes.between(now_ms - 1000, now_ms + 1000)
+    assert (change.source, change.kind, change.entity) == ("runs", kind, "node-1")
 
 
 @pytest.mark.parametrize(

@@ -9,6 +9,8 @@ import sys
 import pytest
 
 from storage_core.fleet.client import Refused
+from storage_core.fleet.linux import read_environment
+from storage_core.fleet.registry import ASKED_VARIABLE
 from tests.fleet.conftest import ROOT, TinyFleet, wait_until
 
 
@@ -224,6 +226,20 @@ def test_a_restart_of_one_process_never_ends_the_next_one(fleet: TinyFleet) -> N
         fleet.ask("restart", name="node-0", process=meant)
 
     assert fleet.pid("node-0") == after
+
+
+def test_a_process_is_told_whether_somebody_wanted_the_end_of_the_last_one(
+    fleet: TinyFleet,
+) -> None:
+    def was_asked_after(word: str) -> bool:
+        before = fleet.pid("node-0")
+        fleet.ask(word, name="node-0")
+        wait_until(lambda: fleet.registry()["node-0"]["pid"] not in (before, None), "it is back")
+        return ASKED_VARIABLE in read_environment(fleet.pid("node-0"))
+
+    fleet.up()
+
+    assert [was_asked_after(word) for word in ("kill", "restart", "kill")] == [False, True, False]
 
 
 def test_up_refuses_words_that_it_does_not_know() -> None:

@@ -15,6 +15,7 @@ from tests.loop.program import Program, Refused
 LOOK_S = 0.5
 AFTER_S_MAX = 150.0
 """From the end of the fault to the end of its incident: read-back, check, 30 s without trouble."""
+ENDED = ("done", "failed", "cancelled", "declined", "expired")
 Json = Mapping[str, Any]
 
 
@@ -56,7 +57,8 @@ class Case:
                 drill = self._program.get(f"drills/{drill_id}")
             except OSError:
                 continue  # A busy console; the next look says more.
-            if drill["verdict"] is not None and all(map(_is_over, incidents)):
+            is_quiet = all(run["state"] in ENDED for run in runs) and all(map(_is_over, incidents))
+            if drill["verdict"] is not None and is_quiet:
                 break
         self.run_ids = [int(run["id"]) for run in runs]
         return incidents, runs

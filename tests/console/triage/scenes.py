@@ -6,7 +6,7 @@ from collections.abc import Callable, Mapping
 from dataclasses import replace
 
 from console.triage.evidence import Curve, Evidence, NodeNow, Point, ProcessNow, Request, Seconds
-from console.triage.symptoms import STEP_S
+from console.triage.measures import STEP_S
 from telemetry import names
 
 START_S = 1_795_492_000

@@ -219,6 +219,20 @@ def test_a_crash_explains_the_new_leader_and_the_broken_pairs() -> None:
     assert named(with_curve(crash, *missed)) == ("node-1", "node_down")
 
 
+def test_a_pause_stays_the_cause_after_a_run_restarted_the_node() -> None:
+    change = ChangeSeen(
+        at_ms=ONSET_MS + 2_000,
+        source="runs",
+        kind="restart",
+        title="run 3: hung-node on node-1",
+        entity="node-1",
+    )
+
+    assert named(crashed("node-1")) == ("node-1", "node_down")
+    assert named(replace(crashed("node-1"), changes=(change,))) == ("node-1", "process_pause")
+    assert named(replace(crashed("node-0"), changes=(change,))) == ("node-0", "node_down")
+
+
 def test_a_pause_is_told_from_a_crash_by_the_process_that_lives_on() -> None:
     assert named(paused()) == ("node-1", "process_pause")
     assert named(crashed()) == ("node-1", "node_down")

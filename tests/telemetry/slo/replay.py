@@ -10,8 +10,9 @@
 Words of a stretch: `writes`, `failed`, `slow`, `reads`, `reads-failed`, `reads-slow` (counts in
 each second), `telemetry down`, `telemetry new` (another process, which heard nobody yet), `silent`
 (telemetry up, but it heard nobody), `nodes N` (the first N answer), `voters N` (the first N keep
-up), `canary fails`, `canary off`, `drill`. Seconds count from the start of the watch; `1-in-N`
-before a count lets it happen in every Nth second only.
+up), `canary fails`, `canary off`, `crashed N` (node N is another process since a crash), `drill`.
+Seconds count from the start of the watch; `1-in-N` before a count lets it happen in every Nth
+second only.
 """
 
 from __future__ import annotations
@@ -130,6 +131,7 @@ class World:
         self.answered_ms: list[int | None] = [None] * NODES
         self.telemetry_ms: int | None = None
         self.heard_ms: dict[str, int] = {}
+        self.crashed_ms: dict[int, int] = {}
         self.commit = [0]
         self.failing_since_ms: int | None = None
         self.failures = 0
@@ -184,6 +186,8 @@ class World:
 
     def _nodes(self, now_s: int, stretch: Stretch) -> list[NodeSeen]:
         keep_up, found = stretch.first("voters"), []
+        if stretch.says("crashed"):
+            self.crashed_ms.setdefault(stretch.first("crashed"), now_s * 1000)
         for node in range(NODES):
             if node < stretch.first("nodes"):
                 self.answered_ms[node] = now_s * 1000
@@ -200,6 +204,7 @@ class World:
                     leader="node-0",
                     commit_index=self.commit[-1],
                     matches=matches if node == 0 else {},
+                    crashed_ms=self.crashed_ms.get(node),
                 )
             )
         return found
