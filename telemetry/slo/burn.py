@@ -4,7 +4,9 @@ A tier holds when the burn rate is high over a long window (it matters) and over
 going on), and requests are still bad in the newest part of it. The tiers are those of the SRE
 workbook (14.4, 6, 3, 1), with a flash tier below them, since nobody wants to wait minutes to hear
 of a stalled disk. The flash tier's burn is capped: an objective with a wide budget would else need
-nearly every request to be bad.
+nearly every request to be bad. And it counts time as well as requests, whichever is worse: clients
+that wait for an answer before they ask again send few requests while nothing is answered, so that
+the requests of a good minute would hide a bad one.
 
 Two guards keep quiet times quiet: a window with fewer than REQUESTS_MIN requests or BAD_MIN bad
 ones holds no tier, and a long window counts only when at least half of it was measured. So the
@@ -71,6 +73,15 @@ def burn_rate(counts: Counts, objective: Objective) -> float:
     return counts.bad / counts.requests / objective.budget
 
 
+def time_burn(history: History, length_s: int, now_s: int) -> float:
+    """The mean bad share of the seconds that had requests, over the allowed share: the burn rate of
+    a load that stays the same.
+    """
+    seconds = (history.seconds.get(t_s) for t_s in range(now_s - length_s + 1, now_s + 1))
+    shares = [counts.bad / counts.requests for counts in seconds if counts and counts.requests]
+    return sum(shares) / len(shares) / history.objective.budget if shares else 0.0
+
+
 def is_quiet(counts: Counts) -> bool:
     """Too few requests to say anything by a percentage."""
     return counts.requests < REQUESTS_MIN
@@ -99,6 +110,9 @@ def read_tier(history: History, tier: Tier, *, now_s: int) -> TierReading:
         long_least = min(tier.burn, FLASH_SHARES[0] / objective.budget)
         short_least = min(tier.burn, FLASH_SHARES[1] / objective.budget)
     long_burn, short_burn = burn_rate(long.counts, objective), burn_rate(short.counts, objective)
+    if tier is FLASH:
+        long_burn = max(long_burn, time_burn(history, tier.long_s, now_s))
+        short_burn = max(short_burn, time_burn(history, tier.short_s, now_s))
     measured = long.covered_s >= COVERED_SHARE_MIN * tier.long_s
     quiet = is_quiet(long.counts)
     holds = (
