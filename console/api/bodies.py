@@ -1,7 +1,7 @@
 """Reading what a stranger sent: bounded, strict, and each error names field and limit.
 
-Strings stand at the edges of JSON that parsers differ in: a name given twice, NaN, and depth are
-refused here, and the rest is the schema's.
+What parsers of JSON differ in is refused here: a name given twice, NaN, an encoding other than
+UTF-8, depth, and texts that UTF-8 can't hold or nobody can see. The rest is the schema's.
 """
 
 import json
@@ -14,8 +14,10 @@ from jsonschema.exceptions import ValidationError
 
 from console.api.problems import Refusal
 from console.api.registry import Json, Schema
+from console.texts import EXPECTED, is_seen
 
 NAME_CHARS_SHOWN = 60
+DEPTH_MAX = 16  # Levels. No operation's body has more than five, and each costs stack to walk.
 WHOLE = re.compile(r"[0-9]{1,18}")
 KINDS = {
     "string": "a text",
@@ -35,12 +37,37 @@ def bad(field: str, expected: str) -> Refusal:
 def parse(body: bytes) -> Json:
     """The JSON object in `body`. Raises Refusal."""
     try:
-        value = json.loads(body, object_pairs_hook=_no_duplicates, parse_constant=_no_constant)
+        value = json.loads(
+            body.decode(), object_pairs_hook=_no_duplicates, parse_constant=_no_constant
+        )
     except (ValueError, RecursionError) as error:
-        raise bad("body", "a JSON object") from error
+        raise bad("body", "a JSON object in UTF-8") from error
     if not isinstance(value, dict):
-        raise bad("body", "a JSON object")
+        raise bad("body", "a JSON object in UTF-8")
+    _check_inside(value)
     return value
+
+
+def _check_inside(whole: Json) -> None:
+    """Raises Refusal for what lies too deep, and for a text that can't be stored and read again."""
+    waiting: list[tuple[str, object, int]] = [("", whole, 1)]
+    while waiting:
+        place, value, depth = waiting.pop()
+        if isinstance(value, str):
+            _check_text(place, value)
+        elif isinstance(value, dict | list):
+            if depth > DEPTH_MAX:
+                raise bad("body", f"at most {DEPTH_MAX} levels")
+            inside = value.items() if isinstance(value, dict) else enumerate(value)
+            for name, part in inside:
+                _check_text("body", str(name))
+                where = f"{place}.{str(name)[:NAME_CHARS_SHOWN]}".lstrip(".")
+                waiting.append((where, part, depth + 1))
+
+
+def _check_text(place: str, text: str) -> None:
+    if not is_seen(text):
+        raise bad(place, f"a {EXPECTED}")
 
 
 def _no_duplicates(pairs: list[tuple[str, Any]]) -> dict[str, Any]:
@@ -117,6 +144,8 @@ def read_query(
             if not WHOLE.fullmatch(value):
                 raise bad(name, _expected(schema))
             value = int(value)
+        else:
+            _check_text(name, value)
         found[name] = value
     check(found, {"type": "object", "properties": dict(known)})
     return found

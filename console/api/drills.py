@@ -69,7 +69,7 @@ def start_drill(call: Call) -> Reply:
 
 @endpoint(
     "GET",
-    "drills/<int:drill_id>",
+    "drills/<number:drill_id>",
     name="api-drill",
     summary="One drill with all its figures.",
     reply=DRILL,
@@ -82,7 +82,7 @@ def get_drill(call: Call) -> Reply:
 
 @endpoint(
     "POST",
-    "drills/<int:drill_id>/stop",
+    "drills/<number:drill_id>/stop",
     name="api-drill-stop",
     summary="Stop a drill: its fault is taken back at once.",
     reply=DRILL,

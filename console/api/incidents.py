@@ -139,7 +139,7 @@ def get_incidents(call: Call) -> Reply:
 
 @endpoint(
     "GET",
-    "incidents/<int:incident_id>",
+    "incidents/<number:incident_id>",
     name="api-incident",
     summary="One incident, with its alerts and its timeline.",
     reply=obj({"incident": INCIDENT, "alerts": listed(ALERT), "timeline": listed(LINE)}),
@@ -207,7 +207,7 @@ def whole_json(incident_id: int) -> dict[str, Any]:
 
 @endpoint(
     "POST",
-    "incidents/<int:incident_id>",
+    "incidents/<number:incident_id>",
     name="api-incident",
     summary="Acknowledge, escalate, mitigate, resolve, or add a note.",
     body=obj({"do": one_of(*DEEDS)}, {"text": text(limits.NOTE_CHARS_MAX)}),

@@ -21,7 +21,9 @@ from console.release import VERSION
 
 PREFIX = "/api/v1/"
 TEXT = {"type": "string"}
-CONVERTERS: Mapping[str, Schema] = {"int": {"type": "integer", "minimum": 0}}
+CONVERTERS: Mapping[str, Schema] = {
+    "number": {"type": "integer", "minimum": 0, "maximum": 10**18 - 1}
+}
 PROBLEM = obj(
     {"type": TEXT, "status": {"type": "integer"}, "title": TEXT, "detail": TEXT},
     {

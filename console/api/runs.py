@@ -189,7 +189,7 @@ def start_run(call: Call) -> Reply:
 
 @endpoint(
     "GET",
-    "runs/<int:run_id>",
+    "runs/<number:run_id>",
     name="api-run",
     summary="One run with its steps and, while it waits for approval, its plan.",
     reply=WHOLE,
@@ -202,7 +202,7 @@ def get_run(call: Call) -> Reply:
 
 @endpoint(
     "POST",
-    "runs/<int:run_id>/approve",
+    "runs/<number:run_id>/approve",
     name="api-run-approve",
     summary="Approve the plan that was read.",
     body=obj(
@@ -234,7 +234,7 @@ def approve_run(call: Call) -> Reply:
 
 @endpoint(
     "POST",
-    "runs/<int:run_id>/decline",
+    "runs/<number:run_id>/decline",
     name="api-run-decline",
     summary="Decline a run that waits for approval.",
     body=obj({}, {"reason": REASON}),
@@ -255,7 +255,7 @@ def decline_run(call: Call) -> Reply:
 
 @endpoint(
     "POST",
-    "runs/<int:run_id>/cancel",
+    "runs/<number:run_id>/cancel",
     name="api-run-cancel",
     summary="Cancel a run; what it did is taken back.",
     body=obj({}, {"reason": REASON}),
@@ -276,7 +276,7 @@ def cancel_run(call: Call) -> Reply:
 
 @endpoint(
     "POST",
-    "runs/<int:run_id>/settle",
+    "runs/<number:run_id>/settle",
     name="api-run-settle",
     summary="Say whether the step of an unknown run happened.",
     body=obj({"happened": {"type": "boolean"}}),

@@ -2,6 +2,7 @@
 
 from django.urls import URLPattern, path
 
+from console import converters  # noqa: F401  (makes `number` known)
 from console.api import (
     alerts,
     changes,

@@ -19,6 +19,7 @@ from console.incidents import limits
 from console.incidents.errors import BadField, NoSuchIncident, TooLate
 from console.incidents.lifecycle import PAST, Deed, Severity, State, after
 from console.incidents.models import Alert, Incident, Silence, TimelineRow
+from console.texts import EXPECTED, is_seen
 from runbooks.clock import from_ms
 
 MACHINE = "holdfast"
@@ -257,4 +258,6 @@ def _text(field: str, value: str, chars_max: int, *, required: bool = True) -> s
     value = value.strip()
     if len(value) > chars_max or (required and not value):
         raise BadField(field, f"{1 if required else 0} to {chars_max} characters")
+    if not is_seen(value):
+        raise BadField(field, EXPECTED)
     return value

@@ -20,6 +20,7 @@ from django.utils import timezone
 
 from console.incidents import intake, limits
 from console.incidents.models import Webhook
+from console.texts import made_whole
 from runbooks.clock import from_ms, to_ms
 from telemetry.slo.alerts import PAGE, TICKET, Transition
 
@@ -44,8 +45,7 @@ class UnknownShape(Exception):
 def read(body: bytes, *, now_ms: int) -> tuple[str, tuple[Transition, ...]]:
     """The sender's kind and its alerts. Raises UnknownShape.
 
-    What JSON can escape and UTF-8 can't hold, half of a pair of surrogates, becomes a question
-    mark: an alert pages all the same.
+    What a text can't hold becomes a question mark (`texts`): an alert pages all the same.
     """
     try:
         data = json.loads(body.decode())
@@ -115,7 +115,7 @@ def _texts(value: Any, where: str) -> dict[str, str]:
 def _text(value: Any, where: str) -> str:
     if isinstance(value, dict | list):
         raise UnknownShape(where, "a text")
-    return str(value).encode(errors="replace").decode()
+    return made_whole(str(value))
 
 
 def _moment(value: Any, where: str, now_ms: int) -> int:
