@@ -7,7 +7,7 @@ from __future__ import annotations
 
 from django.db import IntegrityError, transaction
 
-from runbooks import approval, bell, clock, driver, limits, snapshots, turns
+from runbooks import approval, bell, clock, driver, limits, people, snapshots, turns
 from runbooks.clock import from_ms
 from runbooks.engine import machine
 from runbooks.engine.machine import BeginUndo
@@ -24,9 +24,10 @@ def approve(
 ) -> Run:
     """Approve the plan of that hash, and let the run go on.
 
-    The requester may do so only where the rule allows it, with `alone` and a reason of at least
-    APPROVAL_REASON_CHARS_MIN characters. Raises NoSuchRun, WrongState, BadParameter,
-    ApprovalRefused, and PlanChanged if what would be done now is not what was read.
+    Who is no second person (`people`), such as the requester, may do so only where the rule allows
+    it, with `alone` and a reason of at least APPROVAL_REASON_CHARS_MIN characters. Raises
+    NoSuchRun, WrongState, BadParameter, ApprovalRefused, and PlanChanged if what would be done now
+    is not what was read.
     """
     check_text("actor", actor, limits.ACTOR_CHARS_MAX, required=True)
     check_text("reason", reason, limits.REASON_CHARS_MAX, required=False)
@@ -35,12 +36,13 @@ def approve(
     run = Run.objects.get(pk=run_id)
     steps = list(run.steps.defer("payload"))
     proposal = approval.propose(run, steps, step.position)
-    if actor == run.actor:
-        _check_alone(proposal.rule.policy, reason, alone)
+    is_alone = not people.is_second_person(actor, requester=run.actor)
+    if is_alone:
+        _check_alone(proposal.rule.policy, reason, alone, why=_why_alone(actor, run.actor))
     if plan_hash != proposal.plan_hash:
         raise PlanChanged(run_id, proposal.plan_hash)
     outcome: dict[str, object] = {"by": actor, "plan": plan_hash, "reason": reason}
-    if actor == run.actor:
+    if is_alone:
         outcome["alone"] = True
     with transaction.atomic():
         if not turns.answer(snapshot, step.position, outcome=outcome, actor=actor, now_ms=now_ms):
@@ -139,11 +141,19 @@ def _waiting_at(run_id: int, now_ms: int, *, asked: str) -> tuple[RunSnapshot, S
     return snapshot, step
 
 
-def _check_alone(policy: Policy, reason: str, alone: bool) -> None:
+def _why_alone(actor: str, requester: str) -> str:
+    if actor == requester and people.is_person(actor):
+        return "you asked for this run"
+    if not people.is_person(actor):
+        return f"{actor} is no person by name"
+    return "nobody knows who asked at the terminal"
+
+
+def _check_alone(policy: Policy, reason: str, alone: bool, *, why: str) -> None:
     if policy is Policy.SECOND_PERSON:
-        raise ApprovalRefused("who asked for a run cannot approve it: a second person must")
+        raise ApprovalRefused(f"{why}: a second person must approve it, and both by name")
     if not alone:
-        raise ApprovalRefused("you asked for this run: approve it alone with a reason")
+        raise ApprovalRefused(f"{why}: approve it alone with a reason")
     if len(reason.strip()) < limits.APPROVAL_REASON_CHARS_MIN:
         expected = f"at least {limits.APPROVAL_REASON_CHARS_MIN} characters"
         raise BadParameter("reason", reason, expected)

@@ -215,7 +215,8 @@ def get_run(call: Call) -> Reply:
 )
 def approve_run(call: Call) -> Reply:
     """409 if somebody was quicker, or if another plan would be carried out now: nothing is approved
-    then. Whoever asked for the run needs `alone` and a reason, where its policy allows that.
+    then. Whoever asked for the run, and any program, needs `alone` and a reason, where its policy
+    allows that: a second person is a person.
     """
     run_id, plan = call.args["run_id"], call.body["plan"]
     needed = role_to_approve(queries.run_detail(run_id))

@@ -12,7 +12,7 @@ from dataclasses import dataclass
 
 from console.accounts.roles import Role
 from console.runs.wording import change_of
-from runbooks import approval, library, proof
+from runbooks import approval, library, people, proof
 from runbooks.approval import Condition, Proposal
 from runbooks.engine import plan
 from runbooks.engine.plan import Policy
@@ -97,10 +97,15 @@ def may_approve(proposal: Proposal, *, requester: str, person: str, role: Role) 
     rule = proposal.rule
     if role < Role.of_word(rule.role):
         return "", f"{rule.role.capitalize()} role needed to approve; yours is {role.word}"
-    if person != requester:
+    if people.is_second_person(person, requester=requester):
         return "approve", ""
     if rule.policy is Policy.ALONE_WITH_REASON:
         return "alone", ""
+    if requester == people.TERMINAL:
+        return "", (
+            "A second person must approve, and nobody knows who asked at the terminal: decline it "
+            "and start it here"
+        )
     return "", f"Waiting for a second person: {requester} asked for this run"
 
 

@@ -119,10 +119,11 @@ def test_a_program_reads_the_plan_and_approves_that_one_only(
     found = Client().get(f"/api/v1/runs/{run.pk}", headers=bearer_of_a_reader()).json()
     world.facts["term"] = 42
 
-    stale = post(f"runs/{run.pk}/approve", {"plan": found["waits"]["plan"]})
+    body = {"plan": found["waits"]["plan"], "alone": True, "reason": WHY}
+    stale = post(f"runs/{run.pk}/approve", body)
     world.facts["term"] = 41
-    done = post(f"runs/{run.pk}/approve", {"plan": found["waits"]["plan"]})
-    late = post(f"runs/{run.pk}/approve", {"plan": found["waits"]["plan"]})
+    done = post(f"runs/{run.pk}/approve", body)
+    late = post(f"runs/{run.pk}/approve", body)
 
     Draft202012Validator(WHOLE).validate(found)
     assert found["waits"]["calls"]["throw"]["fence"] == {"leader": "node-1", "term": 41}
@@ -205,7 +206,7 @@ def test_the_terminal_starts_reads_the_plan_approves_alone_and_takes_back(world:
 
     assert code == 0 and f"Run {run.pk}: a runbook of tests on node-1, queued" in said
     assert f"plan {run.plan_hash[:8]}, for a responder to approve" in shown
-    assert waiting == ("you asked for this run: approve it alone with a reason\n", 7)
+    assert waiting == ("terminal is no person by name: approve it alone with a reason\n", 7)
     assert done[1] == 0 and run.undo_state == "done" and world.on == []
     assert (run.actor, run.subject) == ("terminal", "incident:7")
     assert "1 of 1" in listed and "undo proven" in listed
@@ -240,10 +241,11 @@ def test_a_plan_that_changed_is_approved_only_under_its_own_name(world: World) -
     run = go(start(ASK + THROW))
     world.facts["term"] = 42
 
-    said, code = manage("approve", str(run.pk))
+    alone = ("approve", str(run.pk), "--alone", "--reason", WHY)
+    said, code = manage(*alone)
     plan = said.rstrip().rsplit(" ", 1)[1]
-    short = manage("approve", str(run.pk), "--plan", plan[:4])
-    done = manage("approve", str(run.pk), "--plan", plan)
+    short = manage(*alone, "--plan", plan[:4])
+    done = manage(*alone, "--plan", plan)
 
     assert code == 7 and "changed" in said and len(plan) == 8
     assert short[1] == 2 and done[1] == 0

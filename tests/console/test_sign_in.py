@@ -111,6 +111,9 @@ def test_signing_out_ends_the_session(client: Client) -> None:
 def test_a_bad_name_is_refused_with_the_rule() -> None:
     with pytest.raises(Exception, match=re.escape("1 to 60 of letters")):
         call_command("login-link", "a b")
+    with pytest.raises(Exception, match="is of a part of Holdfast"):
+        call_command("login-link", "Terminal")
+    assert not User.objects.exists()
 
 
 def test_the_console_has_no_password_anywhere() -> None:

@@ -60,6 +60,41 @@ def test_who_asked_cannot_approve_where_a_second_person_must(world: World) -> No
     assert go(run).state == "waiting"
 
 
+@pytest.mark.parametrize(
+    ("requester", "approver", "why"),
+    [
+        ("ann", "ann", "you asked for this run"),
+        ("ann", "terminal", "terminal is no person by name"),
+        ("ann", "token ci", "token ci is no person by name"),
+        ("terminal", "bob", "nobody knows who asked at the terminal"),
+        ("terminal", "terminal", "terminal is no person by name"),
+        ("token ci", "token ci", "token ci is no person by name"),
+    ],
+)
+def test_nobody_s_name_makes_no_second_person(
+    world: World, requester: str, approver: str, why: str
+) -> None:
+    strict = go(start(ask("second_person") + THROW, actor=requester))
+    with pytest.raises(ApprovalRefused, match=f"{why}: a second person must"):
+        actions.approve(
+            strict.pk, actor=approver, plan_hash=strict.plan_hash, reason=REASON, alone=True
+        )
+    actions.decline(strict.pk, actor=approver)
+    alone = go(start(ask("alone_with_reason") + THROW, actor=requester))
+    with pytest.raises(ApprovalRefused, match=f"{why}: approve it alone"):
+        actions.approve(alone.pk, actor=approver, plan_hash=alone.plan_hash, reason=REASON)
+
+    assert world.sent == []
+
+
+def test_a_person_is_the_second_of_a_program_that_asked(world: World) -> None:
+    run = go(start(ask("second_person") + THROW, actor="token ci"))
+
+    actions.approve(run.pk, actor="bob", plan_hash=run.plan_hash)
+
+    assert go(run).state == "done" and len(world.sent) == 1
+
+
 def test_alone_needs_the_word_and_a_reason(world: World) -> None:
     run = waiting("alone_with_reason")
 

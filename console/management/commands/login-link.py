@@ -14,6 +14,7 @@ from django.utils import timezone
 from console.accounts.actions import make_sign_in_link
 from console.accounts.roles import WORDS, Role
 from console.audit.actions import record
+from runbooks.people import NAMES_OF_OURS
 
 NAME = re.compile(r"[A-Za-z0-9][A-Za-z0-9@.+_-]{0,59}")
 
@@ -33,6 +34,8 @@ class Command(BaseCommand):
         user, word = options["user"], options["role"]
         if not NAME.fullmatch(user):
             raise CommandError(f"user {user!r}: 1 to 60 of letters, digits and @.+_- expected")
+        if user.lower() in NAMES_OF_OURS:
+            raise CommandError(f"user {user!r}: that name is of a part of Holdfast, choose another")
         role = Role.of_word(word) if word else None
         record(
             actor="terminal",

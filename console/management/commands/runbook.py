@@ -21,12 +21,12 @@ from django.db import DatabaseError
 from console.audit.actions import record
 from console.runs import export, words
 from console.runs.asking import check_subject, typed
-from runbooks import actions, library, proof, queries
+from runbooks import actions, library, people, proof, queries
 from runbooks.errors import BadParameter, NoSuchRun, PlanChanged, RunError
 from runbooks.models import Run
 from runbooks.queries import RunDetail
 
-ACTOR = "terminal"
+ACTOR = people.TERMINAL
 POLL_S = 0.5
 WAIT_S_DEFAULT = 900.0
 PLAN_CHARS_MIN = 8
@@ -52,7 +52,9 @@ class Command(BaseCommand):
         run.add_argument("--key", help="the same key starts nothing twice")
         approve = deeds.add_parser("approve", help="approve the plan of a run")
         approve.add_argument("--plan", default="", help="of another plan than the one asked for")
-        approve.add_argument("--alone", action="store_true", help="you asked for it, too")
+        approve.add_argument(
+            "--alone", action="store_true", help="as no second person; needs --reason"
+        )
         decline = deeds.add_parser("decline", help="decline a run; what it did is taken back")
         cancel = deeds.add_parser("cancel", help="cancel a run; what it did is taken back")
         settle = deeds.add_parser("settle", help="say what happened in an unknown run")
