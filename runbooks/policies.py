@@ -147,8 +147,8 @@ def look_after(now_ms: int) -> str:
             if policy is not None and finding.score >= policy.min_score:
                 _plan_start(policy, finding, now_ms)
     due = PolicyStart.objects.filter(settled_at=None, due_at__lte=from_ms(now_ms))
-    started = [_start(row, now_ms) for row in due.select_related("policy")]
-    return f"{len(started)} runs started by policy" if started else ""
+    started = sum(_start(row, now_ms) for row in due)
+    return f"{started} runs started by policy" if started else ""
 
 
 def _write(finding_kind: str, *, runbook: str, is_on: bool, actor: str, min_score: float) -> None:
@@ -177,29 +177,33 @@ def _plan_start(policy: RunPolicy, finding: Finding, now_ms: int) -> None:
 
 
 def _start(row: PolicyStart, now_ms: int) -> bool:
-    """Start it once: the claim is on disk before the run, and the run's key is made from it."""
-    reason, run_id = "", None
-    try:
-        if not row.policy.is_on:
-            raise WrongPolicy(row.pk, "the policy was switched off")
-        run = actions.start_runbook(
-            row.policy.runbook,
-            {"target": target_of(library.get(row.policy.runbook), row.entity), **row.params},
-            actor=f"policy {row.policy.finding_kind}",
-            subject=row.subject,
-            key=f"policy-start-{row.pk}",
-            policy=row.policy.finding_kind,
-        )
-        run_id = run.pk
-    except RunError as error:
-        reason = str(error)[: limits.REASON_CHARS_MAX]
+    """Start it once, unless it was held or forbidden meanwhile. Whether a run began.
+
+    The claim and the run are one transaction: whoever holds it either comes before both, and
+    nothing starts, or after, and is told so.
+    """
     with transaction.atomic():
-        return (
-            PolicyStart.objects.filter(pk=row.pk, settled_at=None).update(
-                run_id=run_id, reason=reason, settled_at=from_ms(now_ms)
+        starts = PolicyStart.objects.filter(pk=row.pk)
+        if starts.filter(settled_at=None).update(settled_at=from_ms(now_ms)) != 1:
+            return False
+        policy = RunPolicy.objects.get(pk=row.policy_id)
+        reason, run_id = "", None
+        try:
+            if not policy.is_on:
+                raise WrongPolicy(row.pk, "the policy was switched off")
+            run = actions.start_runbook(
+                policy.runbook,
+                {"target": target_of(library.get(policy.runbook), row.entity), **row.params},
+                actor=f"policy {policy.finding_kind}",
+                subject=row.subject,
+                key=f"policy-start-{row.pk}",
+                policy=policy.finding_kind,
             )
-            == 1
-        )
+            run_id = run.pk
+        except RunError as error:
+            reason = str(error)[: limits.REASON_CHARS_MAX]
+        starts.update(run_id=run_id, reason=reason)
+    return run_id is not None
 
 
 def target_of(runbook: Runbook, entity: str) -> str:
