@@ -12,6 +12,7 @@ onsets lie close together share an incident. A drill's alerts never share one wi
 
 from __future__ import annotations
 
+import re
 from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import dataclass, field, replace
 from datetime import UTC, datetime
@@ -22,6 +23,8 @@ from console.incidents.lifecycle import Deed, Severity, State, after, is_worse
 from telemetry.slo.alerts import Transition
 
 OWN_FLEET = "fleet"
+# A key stands in addresses and in the ids of mails.
+NOT_IN_KEYS = re.compile(r"[^A-Za-z0-9_-]")
 
 
 class Word(StrEnum):
@@ -284,7 +287,7 @@ class Book:
     def _new_key(self, transition: Transition) -> str:
         """Readable, the same wherever it is computed, and not given out twice."""
         moment = datetime.fromtimestamp(transition.started_ms / 1000, UTC)
-        rule = "".join(c if c.isalnum() or c in "-_" else "-" for c in transition.rule)[:60]
+        rule = NOT_IN_KEYS.sub("-", transition.rule)[:60]
         key = f"{rule}-{moment:%Y%m%dT%H%M%S}"
         number = 2
         unique = key

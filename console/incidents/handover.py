@@ -9,7 +9,6 @@ from django.utils import timezone
 
 from console.changes import queries as changes
 from console.incidents import queries
-from console.incidents.models import Incident
 from console.incidents.page import impact_words
 from console.incidents.postmortem import plain
 from console.incidents.queries import IncidentRow
@@ -38,12 +37,7 @@ def text() -> str:
     now = timezone.now()
     since = now - SHIFT
     rows, _ = queries.open_incidents(ROWS_MAX)
-    closed = [
-        queries.get(number)
-        for number in Incident.objects.filter(resolved_at__gte=since, drill_run=None)
-        .order_by("-id")
-        .values_list("pk", flat=True)[:ROWS_MAX]
-    ]
+    closed = queries.closed_since(since, ROWS_MAX)
     quiet = queries.silences(now)
     changed = changes.between(to_ms(since), to_ms(now), limit=ROWS_MAX)
     runs = [run for run in recent_runs(ROWS_MAX) if run.is_active or run.state == "unknown"]

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import shlex
 import time
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
@@ -215,7 +216,7 @@ def matchers_of(alerts: Sequence[queries.AlertRow]) -> str:
     first = alerts[0]
     labels = {"rule": first.rule}
     labels |= {name: first.labels[name] for name in ("node", "fleet") if name in first.labels}
-    return " ".join(f"{name}={value}" for name, value in labels.items())
+    return shlex.join(f"{name}={value}" for name, value in labels.items())
 
 
 def list_context(asked: Filter, page: int, picture: Picture) -> dict[str, Any]:

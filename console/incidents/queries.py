@@ -182,6 +182,12 @@ def open_count() -> int:
     return Incident.objects.filter(state__in=OPEN).count()
 
 
+def closed_since(since: datetime, limit: int) -> tuple[IncidentRow, ...]:
+    """Real ones that ended since then, newest first. One query."""
+    rows = Incident.objects.filter(resolved_at__gte=since, drill_run=None).order_by("-id")
+    return tuple(_row(row) for row in rows[:limit])
+
+
 def last_closed() -> IncidentRow | None:
     row = Incident.objects.exclude(state__in=OPEN).order_by("-resolved_at").first()
     return None if row is None else _row(row)

@@ -6,6 +6,8 @@ quicker, and changes nothing.
 
 from __future__ import annotations
 
+import re
+import shlex
 import time
 from collections.abc import Callable, Mapping
 
@@ -26,6 +28,7 @@ from console.live.sources import observatory
 
 PAGE_MAX_AGE_MS = 2500
 PAGE_NUMBER_MAX = 10_000
+NUMBER = re.compile(r"[0-9]{1,18}")
 MARKDOWN = "text/markdown; charset=utf-8"
 FILTERS: Mapping[str, tuple[str, ...]] = {
     "state": ("", "open", *(state.value for state in State)),
@@ -64,7 +67,7 @@ def _filter_of(given: QueryDict) -> tuple[Filter, int]:
         if given.get(name, "") not in allowed:
             raise BadField(name, f"one of {', '.join(word for word in allowed if word)}")
     page = given.get("page", "1")
-    if not page.isascii() or not page.isdigit() or not 1 <= int(page) <= PAGE_NUMBER_MAX:
+    if not NUMBER.fullmatch(page) or not 1 <= int(page) <= PAGE_NUMBER_MAX:
         raise BadField("page", f"a number from 1 to {PAGE_NUMBER_MAX}")
     asked = Filter(
         state=given.get("state", ""),
@@ -135,7 +138,7 @@ def _assign(incident_id: int, actor: str, form: QueryDict) -> None:
 
 def _merge(incident_id: int, actor: str, form: QueryDict) -> None:
     into = form.get("into", "").upper().removeprefix("INC-")
-    if not into.isascii() or not into.isdigit():
+    if not NUMBER.fullmatch(into):
         raise BadField("into", "the number of an incident")
     actions.merge(incident_id, into_id=int(into), actor=actor)
 
@@ -185,10 +188,13 @@ def _silence(incident_id: int, actor: str, form: QueryDict) -> None:
 
 
 def read_matchers(text: str) -> Mapping[str, str]:
-    """`rule=write-latency node=node-1` as labels and values."""
-    pairs = [word.partition("=") for word in text.split()]
+    """`rule=write-latency node=node-1` as labels and values; quotes hold blanks together."""
+    try:
+        pairs = [word.partition("=") for word in shlex.split(text)]
+    except ValueError:  # A quote that is not closed.
+        pairs = [("", "", "")]
     if not all(name and sign and value for name, sign, value in pairs):
-        raise BadField("matchers", "label=value, several by spaces,")
+        raise BadField("matchers", "label=value, several by spaces, blanks in quotes,")
     return {name: value for name, _, value in pairs}
 
 

@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+import html
+import re
 from collections.abc import Iterator
 from dataclasses import replace
 from typing import Any
@@ -9,6 +11,7 @@ from typing import Any
 import pytest
 from django.conf import settings as console
 from django.test import Client
+from pytest_django import DjangoAssertNumQueries
 
 from console.changes.actions import record_change
 from console.incidents import actions, journal, queries
@@ -135,7 +138,10 @@ def test_who_comes_second_reads_who_was_first(client: Client) -> None:
     ("form", "told"),
     [
         ({"matchers": "x", "hours": "1", "reason": "r"}, "Matchers: label=value"),
+        ({"matchers": "rule='a", "hours": "1", "reason": "r"}, "Matchers: label=value"),
         ({"matchers": "rule=a", "hours": "25", "reason": "r"}, "at most 24"),
+        ({"matchers": "rule=a", "hours": "nan", "reason": "r"}, "Hours: more than 0"),
+        ({"matchers": "rule=a", "hours": "1", "reason": "\u202ecod"}, "Reason: text without"),
         ({"matchers": "rule=a", "hours": "soon", "reason": "r"}, "Hours: a number"),
         ({"matchers": "rule=a", "hours": "1", "reason": ""}, "Reason: 1 to 200"),
     ],
@@ -160,6 +166,27 @@ def test_a_silence_is_shown_with_its_end_and_can_be_ended(client: Client) -> Non
     assert "1 silence" in text_of(client, "/")
     client.post(f"/silences/{queries.silences(clock.from_ms(clock.now_ms()))[0].id}/end")
     assert "planned work" not in text_of(client, "/paging")
+
+
+def test_the_silence_that_is_filled_in_holds_for_a_name_with_blanks(client: Client) -> None:
+    number = opened(None, alert("grafana:Disk of 'db' full:c1", node="rack 4"))
+    page = text_of(client, f"/incidents/{number}")
+    (filled,) = re.findall(r'name="matchers" value="([^"]*)"', page)
+
+    form = {"matchers": html.unescape(filled), "hours": "1", "reason": "known"}
+    assert client.post(f"/incidents/{number}/silence", form).status_code == 302
+
+    (quiet,) = queries.silences(clock.from_ms(clock.now_ms()))
+    assert quiet.matchers == {"rule": "grafana:Disk of 'db' full:c1", "node": "rack 4"}
+
+
+@pytest.mark.parametrize("number", ["9" * 5000, "-1", "1.5", "", "\u0663"])
+def test_a_number_that_is_none_is_refused_by_its_field(client: Client, number: str) -> None:
+    merged = client.post(f"/incidents/{opened()}/do/merge", {"into": number})
+    listed = client.get("/incidents", {"page": number})
+
+    assert (merged.status_code, listed.status_code) == (400, 400)
+    assert "Into: the number" in merged.content.decode()
 
 
 def test_others_who_look_are_named(client: Client) -> None:
@@ -216,6 +243,16 @@ def test_the_postmortem_and_the_hand_over_are_markdown_from_what_happened(client
     assert report.startswith(f"# INC-{number}: Writes \\| are \\_slow\\_")
     assert "| ada | acknowledged it |" in report and "No change reported." in report
     assert f"[INC-{number}]" in shift and "owner ada" in shift
+
+
+def test_a_hand_over_of_many_takes_as_many_queries_as_one_of_one(
+    client: Client, django_assert_max_num_queries: DjangoAssertNumQueries
+) -> None:
+    for number in range(12):
+        actions.resolve(opened(None, alert(f"rule-{number}")), actor="ada")
+
+    with django_assert_max_num_queries(20):
+        assert text_of(client, "/hand-over?as=markdown").count("[INC-") == 12
 
 
 def test_a_drills_incident_says_so_in_words(client: Client) -> None:
