@@ -154,14 +154,14 @@ _ALL = (
     Scenario(
         name="bad-config",
         title="Change a setting for the worse",
-        what="Requests to the node that leads may wait 4 ms for the store and then fail.",
-        target=Target.LEADER,
+        what="Requests to one follower may wait 1 ms for the store and then fail.",
+        target=Target.FOLLOWER,
         truth_kind="bad_config",
         hold_s=20.0,
         rto_target_ms=5_000,
         costs_a_node=False,
         lasts=True,
-        params={"request_wait_ms": 4},
+        params={"request_wait_ms": 1},
     ),
 )
 

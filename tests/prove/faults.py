@@ -16,13 +16,15 @@ from dataclasses import dataclass
 
 from runbooks.drills import limits
 from runbooks.drills.injector import CannotInject, injector_of
-from runbooks.drills.scenarios import SCENARIOS
+from runbooks.drills.scenarios import SCENARIOS, Target
 from storage_core.client import NodeStatus
 from tests.probe.fleet import Fleet
 
 RENEW_S = 2.0
 HOLD_S = 300.0
 LIMIT = 10
+WAIT_MS = 30_000
+"""What a request may wait where nobody changed it."""
 
 Params = Mapping[str, str]
 
@@ -52,16 +54,18 @@ class Case:
 
 @contextmanager
 def broken(fleet: Fleet, case: Case) -> Iterator[Broken]:
-    """The leader in trouble, as this case has it, for as long as the block lasts."""
-    leader = fleet.wait_settled(60)
+    """A node in trouble, as this case has it, for as long as the block lasts."""
+    leader = node = fleet.wait_settled(60)
     pids = {status.node: status.pid for status in fleet.statuses()}
-    found = Broken(node=leader, params=case.params(leader), pids=pids)
+    if case.scenario in SCENARIOS and SCENARIOS[case.scenario].target is Target.FOLLOWER:
+        node = min(pids.keys() - {leader})
+    found = Broken(node=node, params=case.params(node), pids=pids)
     if case.scenario == "hang":
-        os.kill(pids[leader], signal.SIGSTOP)
+        os.kill(pids[node], signal.SIGSTOP)
         yield found
     elif case.scenario:
         scenario = SCENARIOS[case.scenario]
-        injector = injector_of(scenario, fleet.settings, leader, hold_s=HOLD_S)
+        injector = injector_of(scenario, fleet.settings, node, hold_s=HOLD_S)
         injector.begin()
         ended = threading.Event()
 
@@ -82,8 +86,8 @@ def broken(fleet: Fleet, case: Case) -> Iterator[Broken]:
         yield found
 
 
-def _node(leader: int) -> Params:
-    return {"node": f"node-{leader}"}
+def _node(node: int) -> Params:
+    return {"node": f"node-{node}"}
 
 
 def _status(fleet: Fleet, node: int) -> NodeStatus:
@@ -126,8 +130,8 @@ def _unlimited(fleet: Fleet, _was: Broken) -> str:
 
 
 def _reverted(fleet: Fleet, was: Broken) -> str:
-    found = fleet.client.configuration(was.node)["writes_in_flight"]
-    return "" if found == 2 else f"writes_in_flight is {found}"
+    found = fleet.client.configuration(was.node)["request_wait_ms"]
+    return "" if found == WAIT_MS else f"request_wait_ms is {found}"
 
 
 def _nothing(_fleet: Fleet, _was: Broken) -> str:
@@ -156,7 +160,7 @@ CASES = (
     Case(
         runbook="revert-config",
         scenario="bad-config",
-        params=lambda leader: {**_node(leader), "name": "writes_in_flight", "value": "2"},
+        params=lambda node: {**_node(node), "name": "request_wait_ms", "value": str(WAIT_MS)},
         seen=_reverted,
     ),
 )
