@@ -3,6 +3,7 @@
 from django.conf import settings
 from django.http import FileResponse, HttpRequest, HttpResponse, HttpResponseBase, JsonResponse
 from django.shortcuts import redirect, render
+from django.urls import reverse
 from django.views.decorators.cache import never_cache
 from django.views.decorators.http import require_POST, require_safe
 
@@ -11,9 +12,12 @@ from console.drills import export
 from console.drills.page import list_context, report_context
 from console.errors import refused
 from runbooks.drills import actions, queries
-from runbooks.drills.errors import NoSuchDrill
+from runbooks.drills.errors import NoSuchDrill, NotRunning
 from runbooks.drills.folder import DrillFolder
 from runbooks.errors import BadParameter, RunError
+
+OVER = "over"
+"""In the address of a drill that somebody wanted to stop and that had ended by itself."""
 
 
 @never_cache
@@ -39,7 +43,8 @@ def drill(request: HttpRequest, drill_id: int) -> HttpResponse:
     except NoSuchDrill as error:
         return refused(request, str(error), status=error.status, back="drills")
     template = "drills/live.html" if request.headers.get("HX-Request") else "drills/page.html"
-    return render(request, template, report_context(found))
+    page = report_context(found) | {"came_too_late": OVER in request.GET}
+    return render(request, template, page)
 
 
 @never_cache
@@ -71,6 +76,8 @@ def stop(request: HttpRequest, drill_id: int) -> HttpResponse:
     record(actor=actor, action="stop drill", target=str(drill_id))
     try:
         actions.stop(drill_id, actor=actor)
+    except NotRunning:
+        return redirect(f"{reverse('drill', args=[drill_id])}?{OVER}=1")
     except RunError as error:
         return refused(request, str(error), status=error.status, back="drills")
     return redirect("drill", drill_id)

@@ -4,6 +4,7 @@ from collections.abc import Mapping
 
 from django.http import HttpRequest, HttpResponse
 from django.shortcuts import redirect, render
+from django.utils.http import url_has_allowed_host_and_scheme
 from django.views.decorators.cache import never_cache
 from django.views.decorators.http import require_POST, require_safe
 
@@ -83,7 +84,9 @@ def forbid(request: HttpRequest) -> HttpResponse:
         policies.forbid(kind, actor=actor)
     except RunError as error:
         return refused(request, str(error), status=error.status, back="runbooks")
-    return redirect("runbook", name)
+    # The button stands on a runbook's page, and may outlive the runbook.
+    known = {book.name for book in library.all()}
+    return redirect("runbook", name) if name in known else redirect("runbooks")
 
 
 @require_POST
@@ -106,7 +109,7 @@ def _asked(runbook: Runbook, form: Mapping[str, str]) -> dict[str, object]:
 
 
 def _is_path(text: str) -> bool:
-    return text.startswith("/") and not text.startswith(("//", "/\\"))
+    return text.startswith("/") and url_has_allowed_host_and_scheme(text, allowed_hosts=None)
 
 
 def _page(

@@ -64,6 +64,7 @@ STEPS = (
     ),
 )
 FIRST, BREAK, KILL, LAST = 1, 2, 5, len(STEPS)
+STEPS_ASKED = tuple(str(step) for step in range(FIRST, LAST + 1))
 
 FAULTS: Mapping[str, str] = {
     "fsync-stall-leader": "Stall the disk of the leader",
@@ -142,7 +143,7 @@ def encode(tour: Tour) -> dict[str, object]:
 
 def asked(text: str) -> int | None:
     """The step of `?tour=n`; None for anything else."""
-    return int(text) if text.isascii() and text.isdigit() and FIRST <= int(text) <= LAST else None
+    return int(text) if text in STEPS_ASKED else None
 
 
 def _killed(stored: object) -> Killed | None:

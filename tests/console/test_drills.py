@@ -144,6 +144,19 @@ def test_a_drill_under_way_keeps_its_page_fresh_and_can_be_stopped(
     assert asked == {"actor": "ada", "reason": "stopped by ada"}
 
 
+def test_who_stops_a_drill_that_just_ended_is_told_so_on_its_page(
+    client: Client, drill: Drill
+) -> None:
+    conclude(drill, "passed")
+
+    answer = client.post(f"/drills/{drill.pk}/stop", follow=True)
+
+    assert answer.status_code == 200 and "It was over already" in answer.content.decode()
+    assert "It was over already" not in client.get(f"/drills/{drill.pk}").content.decode()
+    api = client.post(f"/api/v1/drills/{drill.pk}/stop", "", content_type="application/json")
+    assert api.status_code == 409 and "is over" in api.json()["title"]
+
+
 def test_every_page_can_stop_the_drill_under_way(client: Client, run_folder: Path) -> None:
     assert "stop-drill" not in client.get("/cluster").content.decode()
 
