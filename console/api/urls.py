@@ -3,7 +3,7 @@
 from django.urls import URLPattern, path
 
 from console import converters  # noqa: F401  (makes `number` known)
-from console.api import (
+from console.api import (  # noqa: F401
     alerts,
     changes,
     drills,
@@ -19,21 +19,6 @@ from console.api import (
 )
 from console.api.registry import Operation, operations
 from console.api.serve import view_of
-
-NOUNS = (
-    alerts,
-    changes,
-    drills,
-    incidents,
-    openapi,
-    paging,
-    policies,
-    profiles,
-    runbooks,
-    runs,
-    slos,
-    status,
-)
 
 
 def patterns() -> list[URLPattern]:

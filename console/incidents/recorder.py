@@ -12,6 +12,7 @@ import logging
 import queue
 import threading
 from collections.abc import Callable, Sequence
+from contextlib import suppress
 
 from django.db import InterfaceError, OperationalError, close_old_connections
 
@@ -70,12 +71,12 @@ class Recorder:
 
     def _take(self) -> list[object]:
         batch: list[object] = []
-        try:
+        with suppress(
+            queue.Empty
+        ):  # Nothing more waits: what was taken, if anything, is the batch.
             batch.append(self._queue.get(timeout=0.2))
             while len(batch) < BATCH_MAX:
                 batch.append(self._queue.get_nowait())
-        except queue.Empty:
-            pass  # Nothing more waits: what was taken, if anything, is the batch.
         return batch
 
     def _write_all(self, batch: Sequence[object]) -> None:

@@ -24,7 +24,6 @@ class Chart:
 
 def charts() -> Sequence[Chart]:
     fleet = settings.HOLDFAST
-    p99, p50 = ("p99", "strong"), ("p50", "muted")
     return (
         Chart(
             key="requests",
@@ -41,20 +40,17 @@ def charts() -> Sequence[Chart]:
             lines=[("failed_percent", "failed", "strong")],
             objective=1,
         ),
-        Chart(
-            key="write",
-            title="Write latency",
-            good=f"p99 under {fleet.slow_write_ms} ms",
-            unit="ms",
-            lines=[("write_p99_ms", *p99), ("write_p50_ms", *p50)],
-            objective=fleet.slow_write_ms,
-        ),
-        Chart(
-            key="read",
-            title="Read latency",
-            good=f"p99 under {fleet.slow_read_ms} ms",
-            unit="ms",
-            lines=[("read_p99_ms", *p99), ("read_p50_ms", *p50)],
-            objective=fleet.slow_read_ms,
-        ),
+        _latency("write", fleet.slow_write_ms),
+        _latency("read", fleet.slow_read_ms),
+    )
+
+
+def _latency(of: str, slow_ms: int) -> Chart:
+    return Chart(
+        key=of,
+        title=f"{of.capitalize()} latency",
+        good=f"p99 under {slow_ms} ms",
+        unit="ms",
+        lines=[(f"{of}_p99_ms", "p99", "strong"), (f"{of}_p50_ms", "p50", "muted")],
+        objective=slow_ms,
     )

@@ -187,11 +187,13 @@ def test_a_second_ctrl_c_waits_for_nobody(fleet: TinyFleet) -> None:
 
 def test_a_pause_ends_by_itself(fleet: TinyFleet) -> None:
     fleet.up()
+    before = fleet.registry()["node-0"]
 
     fleet.ask("pause", name="node-0", ttl_ms=300)
     wait_until(lambda: fleet.registry()["node-0"]["state"] == "stopped", "it is paused")
-
     wait_until(lambda: fleet.registry()["node-0"]["state"] == "running", "it continues")
+
+    assert fleet.registry()["node-0"]["pid"] == before["pid"], "no other process took its place"
 
 
 def test_the_control_socket_takes_names_and_says_what_it_does_not_take(fleet: TinyFleet) -> None:
