@@ -150,7 +150,7 @@ RULES: Mapping[str, Rule] = {
     # Objectives
     "slos": page(GET=VIEWER),
     # Settings
-    "settings": page(GET=VIEWER),
+    "settings": page(GET=VIEWER, POST=VIEWER),
     "settings-people": page(GET=VIEWER, POST=ADMIN),
     "settings-on-call": page(GET=VIEWER, POST=LEAD),
     "settings-tokens": page(GET=VIEWER, POST=ADMIN),

@@ -2,14 +2,18 @@
 
 import re
 
+from django.contrib.auth.models import User
 from django.http import HttpRequest, HttpResponse
 from django.shortcuts import redirect, render
 from django.urls import reverse
 from django.views.decorators.cache import never_cache
 from django.views.decorators.http import require_safe
 
+from console.accounts.actions import BadContact, set_contact
+from console.audit.actions import record
 from console.errors import refused
 from console.gate import caller_of
+from console.oncall.queries import contact_of
 from console.settings_tabs import frame
 from console.verdict import Verdict
 
@@ -21,8 +25,16 @@ QUERY_LENGTH_MAX = 100
 
 
 @never_cache
-@require_safe
 def settings_page(request: HttpRequest) -> HttpResponse:
+    """You: what you may do, and how pages reach you, which everybody says for themselves."""
+    problem = ""
+    if request.method == "POST":
+        try:
+            _set_contact(request)
+        except BadContact as error:
+            problem = str(error)
+        else:
+            return redirect("settings")
     role = caller_of(request).role
     word = "" if role is None else role.word
     verdict = Verdict(
@@ -30,7 +42,18 @@ def settings_page(request: HttpRequest) -> HttpResponse:
         sentence=f"Signed in as {request.user.get_username()}, {word}",
         context="A session ends after 12 hours, or when you sign out.",
     )
-    return render(request, "settings/page.html", frame("settings", verdict))
+    you = contact_of(request.user) if isinstance(request.user, User) else None
+    page = frame("settings", verdict, you=you, problem=problem)
+    return render(request, "settings/page.html", page, status=400 if problem else 200)
+
+
+def _set_contact(request: HttpRequest) -> None:
+    """Raises BadContact."""
+    name = request.user.get_username()
+    email = request.POST.get("email", "").strip()
+    slack_id = request.POST.get("slack_id", "").strip()
+    record(actor=name, action="set contact", target=name, detail={"mail": bool(email)})
+    set_contact(name, email=email, slack_id=slack_id)
 
 
 @require_safe

@@ -5,6 +5,7 @@ whoever may not sees the page without its forms. A token's secret is shown by th
 that made it, once.
 """
 
+import re
 from datetime import UTC, datetime, timedelta
 from typing import Any
 
@@ -26,7 +27,7 @@ from console.audit.actions import record
 from console.audit.queries import FILTERS, PAGE_ROWS, found
 from console.errors import refused
 from console.oncall import queries as oncall
-from console.oncall.actions import BadSchedule, add_override, set_rotation
+from console.oncall.actions import BadSchedule, add_override, end_override, set_rotation
 from console.verdict import Verdict, plural
 
 TABS = (
@@ -34,11 +35,12 @@ TABS = (
     ("settings-people", "People"),
     ("settings-on-call", "On call"),
     ("settings-tokens", "Tokens"),
-    ("settings-paging", "Paging"),
+    ("paging", "Paging"),
     ("settings-audit", "Audit"),
     ("settings-api", "API"),
 )
 MOMENT = "%Y-%m-%dT%H:%M"
+NUMBER = re.compile(r"[0-9]{1,18}")
 FILTER_CHARS_MAX = 100
 
 
@@ -94,6 +96,7 @@ def on_call_page(request: HttpRequest) -> HttpResponse:
         "settings-on-call",
         verdict,
         plan=oncall.planned(now),
+        overrides=oncall.overrides(now),
         people=people(),
         problem=problem,
         now=now.astimezone(UTC).strftime(MOMENT),
@@ -105,6 +108,9 @@ def _change_schedule(request: HttpRequest, now: datetime) -> None:
     """Raises BadSchedule."""
     form = request.POST
     actor = request.user.get_username()
+    if form.get("what") == "end override":
+        _end_override(form.get("override", ""), actor, now)
+        return
     starts_at = _moment(form.get("starts", ""), "starts")
     if form.get("what") == "override":
         ends_at = _moment(form.get("ends", ""), "ends")
@@ -117,6 +123,13 @@ def _change_schedule(request: HttpRequest, now: datetime) -> None:
     record(actor=actor, action="set rotation", target=" ".join(names))
     turn_days = int(days) if days.isascii() and days.isdigit() and len(days) < 4 else 0
     set_rotation(names, starts_at=starts_at, turn_days=turn_days)
+
+
+def _end_override(number: str, actor: str, now: datetime) -> None:
+    """Raises BadSchedule."""
+    record(actor=actor, action="end override", target=number)
+    if not NUMBER.fullmatch(number) or not end_override(int(number), now=now):
+        raise BadSchedule("override", "one that is not over")
 
 
 def _moment(text: str, field: str) -> datetime:

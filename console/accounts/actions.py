@@ -5,15 +5,18 @@ count says who won. Nothing here tells an unknown link from a used or an old one
 """
 
 import hashlib
+import re
 import secrets
 from collections.abc import Sequence
 from datetime import datetime
 
 from django.conf import settings
 from django.contrib.auth.models import User
+from django.core.exceptions import ValidationError
+from django.core.validators import validate_email
 from django.db import IntegrityError, transaction
 
-from console.accounts.models import ApiToken, Person, SignInLink
+from console.accounts.models import EMAIL_CHARS_MAX, ApiToken, Person, SignInLink
 from console.accounts.roles import Role
 from console.accounts.scopes import Scope
 
@@ -21,8 +24,20 @@ SECRET_BYTES = 32
 API_PREFIX = "hft_"
 
 
+SLACK_ID = re.compile(r"[UW][A-Z0-9]{5,20}")
+
+
 class NameTaken(Exception):
     """A token of this name exists; names are never used twice."""
+
+
+class BadContact(Exception):
+    """A way to reach somebody that can't be one: which field, and what is allowed."""
+
+    def __init__(self, field: str, expected: str) -> None:
+        super().__init__(f"{field}: {expected} expected")
+        self.field = field
+        self.expected = expected
 
 
 def hash_secret(secret: str) -> str:
@@ -81,6 +96,21 @@ def grant_role(username: str, role: Role) -> bool:
             return False
         Person.objects.update_or_create(user=user, defaults={"role": role.word})
     return True
+
+
+def set_contact(username: str, *, email: str, slack_id: str) -> None:
+    """How pages reach this person; an empty text takes the way back. Raises BadContact."""
+    if email:
+        try:
+            validate_email(email)
+        except ValidationError as error:
+            raise BadContact("Mail", "an address such as ada@example.org") from error
+    if len(email) > EMAIL_CHARS_MAX:
+        raise BadContact("Mail", f"at most {EMAIL_CHARS_MAX} characters")
+    if slack_id and not SLACK_ID.fullmatch(slack_id):
+        raise BadContact("Slack", "a member ID such as U024BE7LH")
+    user = User.objects.get(username=username)
+    Person.objects.update_or_create(user=user, defaults={"email": email, "slack_id": slack_id})
 
 
 def make_api_token(

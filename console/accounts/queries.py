@@ -50,15 +50,22 @@ def api_tokens() -> Sequence[ApiToken]:
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class PersonRow:
+    """`email` and `slack_id`: how pages reach them, empty where nobody said."""
+
     username: str
     role: str
+    email: str
+    slack_id: str
 
 
 def people() -> Sequence[PersonRow]:
     """Everybody who may sign in, by name."""
     users = User.objects.filter(is_active=True).order_by("username")
-    rows = users.values_list("username", "person__role")
-    return [PersonRow(username=name, role=role or "viewer") for name, role in rows]
+    rows = users.values_list("username", "person__role", "person__email", "person__slack_id")
+    return [
+        PersonRow(username=name, role=role or "viewer", email=email or "", slack_id=slack_id or "")
+        for name, role, email, slack_id in rows
+    ]
 
 
 def grantors() -> Sequence[str]:

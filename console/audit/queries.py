@@ -1,6 +1,7 @@
 """Reading the trail, and examining the whole of it."""
 
 from collections.abc import Iterator, Mapping, Sequence
+from dataclasses import asdict
 
 from django.db.models import QuerySet
 
@@ -9,7 +10,6 @@ from console.audit.head import HeadUnreadable, read_head
 from console.audit.models import AuditRow
 
 PAGE_ROWS = 100
-EXPORT_ROWS_MAX = 20_000
 CHUNK_ROWS = 2000
 FILTERS = ("actor", "action", "target", "via")
 
@@ -28,6 +28,12 @@ def found(filters: Mapping[str, str], *, before: int | None, limit: int) -> Sequ
     if before is not None:
         rows = rows.filter(id__lt=before)
     return list(rows[:limit])
+
+
+def exported(after: int) -> Iterator[Mapping[str, object]]:
+    """Every row behind `after`, oldest first, with all that its hash covers. In chunks."""
+    for row in AuditRow.objects.filter(id__gt=after).order_by("id").iterator(CHUNK_ROWS):
+        yield {**asdict(link_of(row)), "at": row.at.isoformat(), "hash": row.hash}
 
 
 def verify(anchors: Sequence[Head] = ()) -> Examined:

@@ -75,6 +75,34 @@ def planned(now: datetime) -> Sequence[Slot]:
     return schedule.slots(now, now + AHEAD, turns, overrides)
 
 
+@dataclass(frozen=True, slots=True, kw_only=True)
+class OverrideRow:
+    """Somebody instead of the rotation. `is_under_way`: now, and not only later."""
+
+    id: int
+    person: str
+    starts_at: datetime
+    ends_at: datetime
+    made_by: str
+    is_under_way: bool
+
+
+def overrides(now: datetime) -> Sequence[OverrideRow]:
+    """Those that aren't over, the first to begin first. One query."""
+    rows = Override.objects.filter(ends_at__gt=now).select_related("user")
+    return [
+        OverrideRow(
+            id=row.pk,
+            person=row.user.get_username(),
+            starts_at=row.starts_at,
+            ends_at=row.ends_at,
+            made_by=row.made_by,
+            is_under_way=row.starts_at <= now,
+        )
+        for row in rows
+    ]
+
+
 def admins() -> tuple[Contact, ...]:
     rows = User.objects.filter(is_active=True, person__role="admin").select_related("person")
     return tuple(contact_of(user) for user in rows.order_by("pk"))

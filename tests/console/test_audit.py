@@ -281,3 +281,18 @@ def test_rows_are_found_by_parts_and_page_by_page() -> None:
     ]
     assert [row.pk for row in found({}, before=3, limit=9)] == [2, 1]
     assert found({"via": "ui"}, before=None, limit=9) == []
+
+
+@pytest.mark.django_db
+def test_the_export_is_all_rows_with_what_their_hashes_cover() -> None:
+    for number in range(3):
+        record(actor="ada", action="test", target=f"row {number}", detail={"n": number})
+    out = StringIO()
+
+    call_command("audit", "export", "--after", "1", stdout=out)
+
+    rows = [json.loads(line) for line in out.getvalue().splitlines()]
+    assert [row["target"] for row in rows] == ["row 1", "row 2"]
+    for row in rows:
+        at, said_hash = datetime.fromisoformat(row.pop("at")), row.pop("hash")
+        assert hash_of(Link(**row, at=at)) == said_hash

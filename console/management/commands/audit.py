@@ -1,7 +1,10 @@
-"""Examine the audit trail: is every row there that ever was, as it was?
+"""Examine the audit trail: is every row there that ever was, as it was? And take it elsewhere.
 
-Exit code 0: whole. 1: rows were changed, removed, added or moved, and which. `--anchor` compares
-with a head that was noted elsewhere (the log of web has a line "audit head ID:HASH" per row).
+`verify` exits with 0 if it is whole, with 1 if rows were changed, removed, added or moved, and says
+which. `--anchor` compares with a head that was noted elsewhere (the log of web has a line
+"audit head ID:HASH" per row).
+`export` prints a JSON object a line, oldest first, with the hashes: whoever keeps the lines can
+check the chain without us. `--after` goes on where an earlier export ended.
 """
 
 import json
@@ -11,17 +14,20 @@ from typing import Any
 from django.core.management.base import BaseCommand, CommandError, CommandParser
 
 from console.audit.chain import Examined, Head
-from console.audit.queries import verify
+from console.audit.queries import exported, verify
 
 ANCHOR = re.compile(r"([0-9]{1,18}):([0-9a-f]{64})")
 EXIT_BROKEN = 1
 
 
 class Command(BaseCommand):
-    help = "Verify the chain of audit rows."
+    help = "Verify the chain of audit rows, or export them."
 
     def add_arguments(self, parser: CommandParser) -> None:
-        parser.add_argument("what", choices=["verify"])
+        parser.add_argument("what", choices=["verify", "export"])
+        parser.add_argument(
+            "--after", type=int, default=0, metavar="ROW", help="of export: rows behind this one"
+        )
         parser.add_argument("--json", action="store_true", help="print one JSON object")
         parser.add_argument(
             "--anchor",
@@ -32,6 +38,10 @@ class Command(BaseCommand):
         )
 
     def handle(self, *args: Any, **options: Any) -> None:
+        if options["what"] == "export":
+            for row in exported(options["after"]):
+                self.stdout.write(json.dumps(row, ensure_ascii=False))
+            return
         examined = verify([self._head(text) for text in options["anchor"]])
         if options["json"]:
             self.stdout.write(json.dumps(as_json(examined)))
