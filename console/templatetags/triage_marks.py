@@ -99,3 +99,9 @@ def said(pair: tuple[str, str]) -> str:
 @register.simple_tag
 def judged(verdict: Verdict) -> SafeString:
     return state(*WORDS[verdict])
+
+
+@register.filter
+def spaced(kind: str) -> str:
+    """A kind of cause as a name for people: "fsync stall"."""
+    return kind.replace("_", " ")

@@ -28,7 +28,7 @@ SILENT_MS: Final = 10_000
 """A node sends a batch each second; ten missing ones are not a hiccup."""
 TELEMETRY_MS: Final = 15_000
 """A restart of the telemetry process takes less."""
-CRASH_TOLD_MS: Final = 60_000
+CRASH_TOLD_MS: Final = 15_000
 """A node that came back is news for so long; it is over then, whatever killed it."""
 FRESH_MS: Final = 2_500
 """Who answered within this time answers: each is asked every second."""
