@@ -63,7 +63,8 @@ class Writer:
         self.open: Future[bool] = Future()
         """Done once the engine answers queries."""
         self.caught_up: Future[bool] = Future()
-        """Done once what an earlier process left in the spool is stored as well."""
+        """Done once what an earlier process left in the spool is stored as well; cancelled where
+        the engine doesn't open."""
         self._thread = threading.Thread(target=self._work, name="store-writer", daemon=True)
 
     def start(self) -> None:
@@ -88,7 +89,7 @@ class Writer:
         except Exception as error:
             log.exception("the telemetry store does not open")
             self.open.set_exception(error)
-            self.caught_up.set_exception(error)
+            self.caught_up.cancel()
             return
         self.open.set_result(True)
         left_count = self._spool.found_count
