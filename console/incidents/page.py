@@ -20,7 +20,7 @@ from console.incidents.presence import presence
 from console.incidents.queries import Filter, IncidentRow
 from console.live.badge import badge_of
 from console.live.observatory import Picture
-from console.now.charts import charts
+from console.now.charts import charts, flush_chart
 from console.runs.next_step import NextStep, suggest
 from console.triage.queries import Cause, top
 from console.verdict import State as Shape
@@ -31,6 +31,7 @@ from runbooks.queries import RunRow, recent_runs
 CHANGES_BEFORE_MS = 15 * 60_000
 RUNS_SHOWN = 10
 STRIPS = ("write", "failed")
+LOOKS_ONLY = "capture-evidence"
 KINDS: Mapping[str, tuple[str, ...]] = {
     "all": (),
     "people": ("person", "note", "page"),
@@ -164,7 +165,20 @@ def live_context(incident_id: int, picture: Picture, *, reader: str = "") -> dic
         "timeline": queries.timeline(row.id),
         "runs": runs,
         "active_run": next((run for run in runs if run.is_active), None),
+        "marks": marks_of(row, runs),
     }
+
+
+def marks_of(row: IncidentRow, runs: Sequence[RunRow]) -> str:
+    """What the strips show beside their lines: "from,to,colour,label;...", Unix ms, `to` empty for
+    a moment; a run that goes on ends at 0.
+    """
+    told = [f"{clock.to_ms(row.onset_at)},,firing-fill,onset"]
+    for run in runs:
+        if run.started_at is not None and run.kind != LOOKS_ONLY:
+            until_ms = 0 if run.finished_at is None else clock.to_ms(run.finished_at)
+            told.append(f"{clock.to_ms(run.started_at)},{until_ms},accent,run {run.id}")
+    return ";".join(told)
 
 
 def page_context(incident_id: int, picture: Picture, *, reader: str) -> dict[str, Any]:
@@ -175,7 +189,7 @@ def page_context(incident_id: int, picture: Picture, *, reader: str) -> dict[str
     return page | {
         "cause": cause,
         "next_step": step_for(row, cause),
-        "charts": [chart for chart in charts() if chart.key in STRIPS],
+        "charts": [*(chart for chart in charts() if chart.key in STRIPS), flush_chart()],
         "chips": [{"name": name, "kinds": " ".join(kinds)} for name, kinds in KINDS.items()],
         "others": Incident.objects.filter(state__in=queries.OPEN)
         .exclude(pk=row.id)

@@ -13,6 +13,7 @@ from weakref import WeakKeyDictionary
 
 from asgiref.sync import sync_to_async
 
+from console.live.facts import FLUSH, Series, Traffic
 from console.live.observatory import Observatory, Picture
 
 LOOK_INTERVAL_S = 2.0
@@ -117,15 +118,21 @@ def series_tail(picture: Picture) -> dict[str, object]:
 
 def series_json(picture: Picture, *, points: int | None = None) -> dict[str, object]:
     traffic = picture.telemetry.value
+    series = {} if traffic is None else {**traffic.series, **flush_series(traffic)}
     return {
         "taken_ms": picture.taken_ms,
         "sight": picture.telemetry.sight.value,
         "as_of_ms": picture.telemetry.as_of_ms,
         "series": {
-            name: list(series[-points:] if points else series)
-            for name, series in (traffic.series.items() if traffic else ())
+            name: list(points_of[-points:] if points else points_of)
+            for name, points_of in series.items()
         },
     }
+
+
+def flush_series(traffic: Traffic) -> dict[str, Series]:
+    """Flush p99 of each node, by the names that charts have for them."""
+    return {f"{FLUSH}:{node}": series for node, series in traffic.flush_p99_ms.items()}
 
 
 _of_loop: WeakKeyDictionary[asyncio.AbstractEventLoop, Broadcast] = WeakKeyDictionary()

@@ -11,6 +11,8 @@ from typing import Any
 
 Point = tuple[int, float | None]  # (Unix ms, value or None where there was no data)
 Series = tuple[Point, ...]
+FLUSH = "flush_p99_ms"
+"""What is asked of the query port by node; a chart's line of it is FLUSH:node-1."""
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)

@@ -25,7 +25,6 @@ from telemetry.config import Settings
 
 ANSWER_S_MAX = 0.5
 RANGE_S = 1800
-FLUSH_RANGE_S = 600
 STEP_S = 5
 QUEUES = ("runs", "triage", "host.local")
 
@@ -46,7 +45,7 @@ class FleetSources:
     def traffic(self) -> Traffic:
         try:
             now = self._query.now(seconds=RANGE_S, step=STEP_S)
-            flush = self._query.node_series(seconds=FLUSH_RANGE_S, step=STEP_S)
+            flush = self._query.node_series(seconds=RANGE_S, step=STEP_S)
         except TelemetryUnavailable as error:
             raise SourceSilent(f"port {self._fleet.query_port}: {why(error)}") from error
         return decode_traffic(now, flush)

@@ -5,6 +5,8 @@ from dataclasses import dataclass
 
 from django.conf import settings
 
+from console.live.facts import FLUSH
+
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Chart:
@@ -53,4 +55,16 @@ def _latency(of: str, slow_ms: int) -> Chart:
         unit="ms",
         lines=[(f"{of}_p99_ms", "p99", "strong"), (f"{of}_p50_ms", "p50", "muted")],
         objective=slow_ms,
+    )
+
+
+def flush_chart() -> Chart:
+    """Flush p99 with a line for each node: what a slow disk looks like beside its peers."""
+    nodes = [f"node-{number}" for number in range(settings.HOLDFAST.nodes)]
+    return Chart(
+        key="flush",
+        title="Flush by node",
+        good="p99, alike on all nodes",
+        unit="ms",
+        lines=[(f"{FLUSH}:{node}", node, node) for node in nodes],
     )

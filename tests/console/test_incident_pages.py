@@ -21,6 +21,8 @@ from console.live.views import shown_on
 from console.notify import links
 from console.notify.models import Delivery
 from runbooks import clock
+from runbooks.actions import start_runbook
+from runbooks.models import Run
 from telemetry.slo.alerts import Transition
 from tests.console.alerting import alert, at
 from tests.console.conftest import make_person
@@ -335,3 +337,19 @@ def test_a_test_that_fails_is_said_with_its_reason(client: Client, webhook_set: 
     client.post("/paging/test")
 
     assert "Paging: webhook failed 0 s ago: answered 404 ok" in text_of(client, "/paging")
+
+
+def test_the_strips_are_told_the_onset_and_the_runs(client: Client) -> None:
+    number = opened()
+    run = start_runbook(
+        "leader-fsync-stall", {"target": "node-1"}, actor="ada", subject=f"incident:{number}"
+    )
+    begun, ended = (clock.from_ms(at(seconds)) for seconds in (5, 9))
+    Run.objects.filter(pk=run.pk).update(state="done", started_at=begun, finished_at=ended)
+
+    page = text_of(client, f"/incidents/{number}")
+
+    onset_ms = clock.to_ms(queries.get(number).onset_at)
+    told = f"{onset_ms},,firing-fill,onset;{at(5)},{at(9)},accent,run {run.pk}"
+    assert f'data-marks="{told}"' in page
+    assert 'data-lines="flush_p99_ms:node-0,node-0,node-0;' in page

@@ -52,6 +52,7 @@ async def test_the_stream_sends_fragments_and_points(person: User, quick: None) 
     assert 'hx-target="#page-head"' in seen and "Healthy: serving 214/s" in seen
     points = json.loads((seen + rest).split("event: series\ndata: ", 1)[1].split("\n", 1)[0])
     assert points["sight"] == "ok" and len(points["series"]["requests_per_s"]) == 24
+    assert len(points["series"]["flush_p99_ms:node-1"]) == 24
 
 
 @pytest.mark.django_db

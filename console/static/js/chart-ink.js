@@ -73,6 +73,33 @@ export function objective(plot, chart) {
   ctx.restore();
 }
 
+/* Moments as lines and stretches as bands, each named at the top; one that ends at 0 goes on. */
+export function events(plot, chart, marks) {
+  plot.ctx.save();
+  const { left, top, width, height } = plot.bbox;
+  for (const { from, to, colour, label } of marks) {
+    const { ctx, scale } = pen(plot, chart, colour);
+    const x = Math.round(plot.valToPos(from, "x", true)) + 0.5;
+    const end = to === null ? x : Math.min(left + width, plot.valToPos(to || chart.nowS, "x", true));
+    if (end < left || x > left + width) continue;
+    if (to !== null) {
+      ctx.globalAlpha = 0.16;
+      ctx.fillRect(Math.max(left, x), top, Math.max(scale, end - Math.max(left, x)), height);
+      ctx.globalAlpha = 1;
+    } else {
+      ctx.beginPath();
+      ctx.moveTo(x, top);
+      ctx.lineTo(x, top + height);
+      ctx.stroke();
+    }
+    // Names of moments stand to the left of them, so that those of bands have the right.
+    ctx.textAlign = to === null ? "right" : "left";
+    ctx.textBaseline = "top";
+    ctx.fillText(label, to === null ? x - 4 * scale : Math.max(left, x) + 2 * scale, top);
+  }
+  plot.ctx.restore();
+}
+
 /* From the last point to now, when telemetry has been silent for longer than it may be. */
 export function hatch(plot, chart, silentS) {
   const times = chart.data[0];

@@ -1,7 +1,7 @@
 /* Time charts: one uPlot for each [data-chart], all on one crosshair. A gap in the data is a gap in
    the line, silence up to now is hatched, nothing is smoothed. */
 import uPlot from "../vendor/uPlot.esm.js";
-import { hatch, labels, objective, steps } from "./chart-ink.js";
+import { events, hatch, labels, objective, steps } from "./chart-ink.js";
 import { quantity } from "./figures.js";
 import { clockText, isLocal } from "./times.js";
 import { onThemeChange, SANS, token } from "./tokens.js";
@@ -59,7 +59,7 @@ class Chart {
   build(isLog) {
     this.plot?.destroy();
     this.isLog = isLog;
-    const style = { strong: "text", muted: "muted" };
+    const style = { strong: "text" };  // Every other style is a token's name.
     const muted = token(this.figure, "muted");
     const axisFont = `12px ${SANS}`;
     const options = {
@@ -85,10 +85,10 @@ class Chart {
       ],
       series: [{}, ...this.lines.map((line) => ({
         label: line.label, scale: "y", spanGaps: false, points: { show: false },
-        stroke: token(this.figure, style[line.style]), width: line.style === "strong" ? 2 : 1.5,
+        stroke: token(this.figure, style[line.style] ?? line.style), width: line.style === "strong" ? 2 : 1.5,
       }))],
       hooks: {
-        drawClear: [(plot) => steps(plot, this)],
+        drawClear: [(plot) => events(plot, this, marksOf(document)), (plot) => steps(plot, this)],
         draw: [
           (plot) => objective(plot, this),
           (plot) => hatch(plot, this, SILENT_S),
@@ -161,6 +161,15 @@ class Chart {
     }
     box.replaceChildren(table);
   }
+}
+
+/* An incident's onset and runs, as "from,to,colour,label;..." in Unix milliseconds. */
+function marksOf(root) {
+  const told = root.querySelector("[data-marks]")?.dataset.marks;
+  return (told ? told.split(";") : []).map((each) => {
+    const [from, to, colour, label] = each.split(",");
+    return { from: from / 1000, to: to === "" ? null : to / 1000, colour, label };
+  });
 }
 
 function wide(values) {
