@@ -5,10 +5,10 @@ at most once in PING_EVERY_S. A service there raises its own alarm when pings st
 reason: this machine is off, the watcher is dead, or its turns fail.
 """
 
+import http.client
 import logging
 import threading
 import time
-import urllib.error
 import urllib.request
 
 logger = logging.getLogger(__name__)
@@ -58,7 +58,7 @@ class DeadManPing:
         try:
             with urllib.request.urlopen(request, timeout=DEADLINE_S):
                 self.sent += 1
-        except (urllib.error.URLError, OSError, ValueError) as error:
+        except (http.client.HTTPException, OSError, ValueError) as error:
             if not self._trouble:
                 logger.warning("the dead-man ping failed: %s", error)
             self._trouble = str(error)

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import base64
+import socketserver
 import threading
 from collections.abc import Iterator
 from http.server import BaseHTTPRequestHandler, ThreadingHTTPServer
@@ -158,6 +159,21 @@ def test_the_ping_reaches_its_service_and_survives_its_absence(store: Store) -> 
     assert not ping.send()
 
     assert (store.asked, ping.sent) == (["GET /ping/abc"] * 2, 1)
+
+
+def test_the_ping_survives_a_service_that_talks_nonsense() -> None:
+    class Nonsense(socketserver.BaseRequestHandler):
+        def handle(self) -> None:
+            self.request.recv(1000)
+            self.request.sendall(b"250 this is a mail server\r\n")
+
+    with socketserver.TCPServer(("127.0.0.1", 0), Nonsense) as server:
+        thread = threading.Thread(target=server.handle_request)
+        thread.start()
+        ping = DeadManPing(f"http://127.0.0.1:{server.server_address[1]}/")
+
+        assert not ping.send()
+        thread.join()
 
 
 def test_a_ring_is_sent_by_a_thread_of_its_own(store: Store) -> None:
