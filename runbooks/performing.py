@@ -87,6 +87,7 @@ def _context(
         time_left_s=max(0.0, (claim.deadline_ms - clock.now_ms()) / 1000),
         keep_lease=keep_lease,
         subject=run.subject,
+        asked=run.params,
     )
 
 

@@ -51,18 +51,25 @@ def advance_run(run_id: int) -> None:
 def resume_stalled(*, now_ms: int) -> int:
     """Settle what needs no worker and ring for the rest. Returns how many runs were touched.
 
-    Called by the watcher, not by Celery: it must work while the broker doesn't.
+    Called by the watcher, not by Celery: it must work while the broker doesn't. Raises what the
+    first run raised that can't be settled, after all others were looked after.
     """
     stalled = _stalled(now_ms)
+    troubles: list[Exception] = []
     for run_id, kind, ring_count in stalled:
         try:
             _, effect = driver.settle(run_id, now_ms=now_ms)
         except NoSuchRun:
             continue
+        except Exception as error:  # The edge: one broken run must not hold up all others.
+            troubles.append(error)
+            continue
         if not isinstance(effect, Perform):
             continue
         if journal.note_rung(run_id, ring_count=ring_count, now_ms=now_ms):
             bell.ring(run_id, driver.queue_of(kind))
+    if troubles:
+        raise troubles[0]
     return len(stalled)
 
 

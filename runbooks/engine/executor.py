@@ -50,8 +50,8 @@ class WorkerStopping(Exception):
 class StepContext:
     """All that an action may know. `payload` and `outcomes` come from the steps before it.
 
-    `params` are the run's own for a built-in kind, and the step's call for a runbook. `fence` is
-    empty where the step has none.
+    `params` are the run's own for a built-in kind, and the step's call for a runbook; `asked` are
+    the run's own for both. `fence` is empty where the step has none.
     """
 
     run_id: int
@@ -66,6 +66,7 @@ class StepContext:
     keep_lease: Callable[[], None]
     fence: JsonObject = field(default_factory=dict)
     subject: str = ""
+    asked: JsonObject = field(default_factory=dict)
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)

@@ -132,7 +132,7 @@ def _read_all(stamp: Stamp) -> Shelf:
     in_force: dict[str, Runbook] = {}
     wrong: list[Problem] = []
     for gone in set(_found) - set(stamp):
-        del _found[gone]
+        _found.pop(gone, None)  # Another thread may look at the same moment.
     for facts in stamp:
         path = Path(facts[0])
         is_own = path.parent != SHIPPED

@@ -209,6 +209,22 @@ def _nonsense_of_step(
         if not _is_template(error.instance):
             yield places.problem((*path, "with", *error.absolute_path), _told(error))
     yield from _unreadable(step, path, places, known)
+    for name in action.expressions:
+        text = step.get("with", {}).get(name)
+        if isinstance(text, str) and not _is_template(text):
+            yield from _unreadable_text(text, (*path, "with", name), places, known)
+
+
+def _unreadable_text(
+    text: str, path: tuple[str | int, ...], places: _Places, known: set[str]
+) -> Iterator[Problem]:
+    try:
+        unknown = expression.check(text) - known
+    except BadExpression as error:
+        yield places.problem(path, str(error))
+        return
+    if unknown:
+        yield places.problem(path, _unknown_names(unknown, known))
 
 
 def _is_template(value: object) -> bool:

@@ -28,7 +28,9 @@ def the_node(call: Mapping[str, object], _fence: Mapping[str, object]) -> tuple[
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class StepAction:
-    """`sentence` is the imperative of the page, with `{{ }}` for what the call says."""
+    """`sentence` is the imperative of the page, with `{{ }}` for what the call says; `expressions`
+    are those parameters that the action itself works out, again and again.
+    """
 
     name: str
     kind: StepKind
@@ -36,6 +38,7 @@ class StepAction:
     perform: Action
     properties: Mapping[str, JsonObject] = field(default_factory=dict)
     required: tuple[str, ...] = ()
+    expressions: tuple[str, ...] = ()
     has_fence: bool = False
     nodes_of: Callable[[Mapping[str, object], Mapping[str, object]], tuple[str, ...]] = no_nodes
 

@@ -22,8 +22,9 @@ def wait_until(context: StepContext) -> StepResult:
     """Until an expression over the fleet's facts holds. Its names are as in a before-check."""
     condition = str(context.params["condition"])
     begun = time.monotonic()
+    told = {**context.asked, "target": context.target, "run_id": context.run_id, **context.outcomes}
     while True:
-        known = {**context.outcomes, "target": context.target, "fleet": facts.look(context.target)}
+        known = told | {"fleet": facts.look(context.target)}
         try:
             if expression.is_true(condition, known):
                 return StepResult(outcome={"waited_s": round(time.monotonic() - begun, 1)})
@@ -53,6 +54,7 @@ UNTIL = StepAction(
     perform=wait_until,
     properties={"condition": {"type": "string", "minLength": 1, "maxLength": 400}},
     required=("condition",),
+    expressions=("condition",),
 )
 NOTE = StepAction(
     name="run.note",

@@ -8,6 +8,7 @@ from runbooks import actions, clock, library
 from runbooks.engine.plan import StepKind
 from runbooks.errors import BadParameter
 from runbooks.library.reading import BadRunbook, read
+from runbooks.management.commands import watcher
 from tests.runbooks.runbook_files import HEAD, own_runbook, text_of
 
 NOTE = "  - {id: say, title: Say it, action: run.note, with: {text: hello}}\n"
@@ -62,6 +63,10 @@ def test_a_stall_is_for_the_leader_only_and_a_hang_for_any_role() -> None:
          "mine.yaml:8: steps.1.expect: 'leader =! 3' is no expression; allowed: names"),
         ("  - {id: b, title: T, action: run.note, with: {text: '{{ nobody.term }}'}}\n",
          "nobody: not known here; known are fleet, run_id, target"),
+        ("  - {id: b, title: T, action: wait.until, with: {condition: 'leader =! 3'}}\n",
+         "mine.yaml:7: steps.0.with.condition: 'leader =! 3' is no expression; allowed: names"),
+        ("  - {id: b, title: T, action: wait.until, with: {condition: nobody.leads}}\n",
+         "steps.0.with.condition: nobody: not known here; known are fleet, run_id, target"),
         ("  - {id: b, title: T, action: run.note, with: {text: x}, onFailure: 'step:z'}\n",
          "steps.0.onFailure: abort or step:ID of a later step"),
         ("  - {id: b, title: T, action: node.restart, with: {node: n}}\n",
@@ -115,6 +120,19 @@ def test_a_file_that_breaks_leaves_the_version_in_force_that_was_so_before() -> 
         assert library.get("mine").content_hash == before
         assert "mine.yaml:8" in str(library.problems()[0])
         assert [row.content_hash for row in library.versions("mine")] == [before]
+
+
+@pytest.mark.django_db
+def test_a_file_that_breaks_before_it_was_ever_started_leaves_its_version_in_force(
+    monkeypatch: pytest.MonkeyPatch,
+) -> None:
+    monkeypatch.setattr(watcher, "_remembered", set())
+    with own_runbook(NOTE, name="hung-node") as path:
+        watcher.remember_runbooks(clock.now_ms())
+        path.write_text(text_of(NOTE, name="hung-node") + "  - {id: broken}\n")
+
+        assert library.get("hung-node").title == "A runbook of tests"
+        assert library.problems()
 
 
 @pytest.mark.django_db

@@ -13,7 +13,7 @@ from runbooks.errors import (
     NoSuchRun,
     WrongState,
 )
-from runbooks.models import Attempt, Run
+from runbooks.models import Attempt, Run, Step
 from tests.runbooks.making import at_expiry, claim_next, done, failed, make_run
 
 pytestmark = pytest.mark.django_db
@@ -90,6 +90,21 @@ def test_a_step_lost_twice_fails_the_run_until_somebody_retries() -> None:
     claim = claim_next(run)
     assert claim.attempt_number == 3
     assert queries.run_detail(run.pk).transitions[-2].actor == "bob"
+
+
+def test_a_run_that_can_not_be_settled_holds_up_none_behind_it() -> None:
+    broken, other = make_run(), make_run(target="node-2")
+    expiry_ms = max(at_expiry(claim_next(run)) for run in (broken, other))
+    Step.objects.filter(run=broken).update(kind="approval", state="queued", spec={})
+    Attempt.objects.filter(step__run=broken).update(
+        state="lost", finished_at=clock.from_ms(expiry_ms)
+    )
+    Run.objects.filter(pk=broken.pk).update(ring_at=broken.created_at)
+
+    with pytest.raises(AssertionError):
+        tasks.resume_stalled(now_ms=expiry_ms)
+
+    assert queries.run_detail(other.pk).steps[0].attempts[0].state == "lost"
 
 
 def test_a_renewed_lease_is_not_reaped() -> None:

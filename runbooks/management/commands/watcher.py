@@ -17,12 +17,13 @@ from django.core.management.base import BaseCommand
 from django.db import close_old_connections
 from django.utils.module_loading import import_string
 
-from runbooks import clock, heartbeat, log_thread, tasks
+from runbooks import actions, clock, heartbeat, library, log_thread, tasks
 from runbooks.watch import Duty, Watch
 
 logger = logging.getLogger(__name__)
 
 LAST_LINES_S = 1.0
+_remembered: set[str] = set()
 
 
 class Command(BaseCommand):
@@ -52,8 +53,18 @@ def duties() -> list[Duty]:
     return [Duty(name="runs", every_s=1.0, work=_look_after_runs), *added]
 
 
+def remember_runbooks(now_ms: int) -> None:
+    """Keep each text that comes into force, so that the edit after it may break without loss."""
+    books = library.all()
+    hashes = {book.content_hash for book in books}
+    if not hashes <= _remembered:
+        actions.remember(books, now_ms=now_ms)
+        _remembered.update(hashes)
+
+
 def _look_after_runs(now_ms: int) -> str:
     # A connection that broke, or whose file was replaced, is dropped here and opened afresh.
     close_old_connections()
+    remember_runbooks(now_ms)
     touched = tasks.resume_stalled(now_ms=now_ms)
     return f"{touched} runs looked after" if touched else ""
