@@ -9,7 +9,7 @@ import asyncio
 import json
 from collections.abc import AsyncGenerator, Callable
 from typing import Any
-from weakref import WeakKeyDictionary
+from weakref import WeakKeyDictionary, WeakValueDictionary
 
 from asgiref.sync import sync_to_async
 
@@ -36,6 +36,7 @@ class Broadcast:
         self._next: asyncio.Future[Picture] | None = None
         self._latest: Picture | None = None
         self._rendered: dict[str, tuple[int, str]] = {}
+        self._rendering: WeakValueDictionary[str, asyncio.Lock] = WeakValueDictionary()
 
     @property
     def listener_count(self) -> int:
@@ -97,13 +98,22 @@ class Broadcast:
         return waiting.result()
 
     async def _event(self, page: str, render: Render, picture: Picture) -> str:
-        kept = self._rendered.get(page)
-        if kept is None or kept[0] != picture.sequence:
-            # Rendering may read tables, and Django gives each request its own thread for that.
-            html = await sync_to_async(render)(picture)
-            body = message(html) + message(json.dumps(series_tail(picture)), event="series")
-            kept = self._rendered[page] = (picture.sequence, body)
-        return kept[1]
+        lock = self._rendering.setdefault(page, asyncio.Lock())
+        async with lock:  # Who listens wakes at once: one renders, the others find it done.
+            kept = self._rendered.get(page)
+            if kept is None or kept[0] != picture.sequence:
+                # Rendering may read tables, and Django gives each request its own thread for that.
+                html = await sync_to_async(render)(picture)
+                body = message(html) + message(json.dumps(series_tail(picture)), event="series")
+                kept = (picture.sequence, body)
+                self._keep(page, kept)
+            return kept[1]
+
+    def _keep(self, page: str, rendered: tuple[int, str]) -> None:
+        """For who comes next; what nobody looks at any more goes with its picture."""
+        sequence = rendered[0]
+        young = {name: known for name, known in self._rendered.items() if known[0] >= sequence - 1}
+        self._rendered = young | {page: rendered}
 
 
 def message(text: str, *, event: str = "") -> str:

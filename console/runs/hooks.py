@@ -20,13 +20,16 @@ INCIDENTS_MAX = 20
 def findings(_now_ms: int) -> Sequence[Finding]:
     """The first claim about each open incident, for the policies; drills' incidents as well."""
     found = []
+    leader: list[object] = []  # Looked at once, and only if some finding is about a node.
     for incident in queries.open_incidents(INCIDENTS_MAX)[0]:
         cause = top(incident.id)
         claim = None if cause is None else cause.first
         if claim is None:
             continue
         is_node = claim.entity.startswith("node-")
-        leads = facts.look(claim.entity).get("leader") == claim.entity if is_node else None
+        if is_node and not leader:
+            leader.append(facts.look("fleet").get("leader"))
+        leads = leader[0] == claim.entity if is_node else None
         found.append(
             Finding(
                 subject=f"{SUBJECT}{incident.id}",

@@ -2,7 +2,7 @@ from __future__ import annotations
 
 import asyncio
 import json
-from collections.abc import AsyncIterator
+from collections.abc import AsyncIterator, Callable
 from typing import Any
 
 import pytest
@@ -12,7 +12,8 @@ from django.test import AsyncClient
 
 from console.live import broadcast as broadcasting
 from console.live.broadcast import Broadcast, message
-from console.live.observatory import Observatory
+from console.live.facts import Traffic
+from console.live.observatory import Observatory, Picture
 from console.live.reading import BLIND_AFTER_MS, Sight, answered, silent
 from tests.console.twins import FleetTwin, in_loop
 
@@ -22,6 +23,17 @@ ANSWER_S_MAX = 10.0
 @pytest.fixture
 def quick(monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setattr(broadcasting, "LOOK_INTERVAL_S", 0.01)
+
+
+class Fresh(Observatory):
+    """Takes a new picture whenever it is asked for one, until it can't any more."""
+
+    is_broken = False
+
+    def picture(self, *, max_age_ms: int) -> Picture:
+        if self.is_broken:
+            raise RuntimeError("no thread left")
+        return super().picture(max_age_ms=0)
 
 
 async def read_until(stream: AsyncIterator[bytes], wanted: str) -> str:
@@ -90,6 +102,31 @@ async def test_many_listeners_share_one_look(quick: None) -> None:
 
 
 @in_loop
+async def test_what_many_listeners_wake_to_is_rendered_once_and_not_kept_for_ever(
+    quick: None,
+) -> None:
+    broadcast = Broadcast(Fresh(FleetTwin()))
+    rendered: list[tuple[str, int]] = []
+
+    def render_as(page: str) -> Callable[[Picture], str]:
+        return lambda picture: rendered.append((page, picture.sequence)) or page  # type: ignore[func-returns-value]
+
+    async def listen(page: str) -> None:
+        stream = broadcast.events(page, render_as(page))
+        for _ in range(6):
+            await anext(stream)
+        await stream.aclose()
+
+    async with asyncio.timeout(ANSWER_S_MAX):
+        await asyncio.gather(*(listen("now") for _ in range(20)))
+        for number in range(5):
+            await listen(f"incident-{number}")
+
+    assert len(rendered) == len(set(rendered)) > 5
+    assert len(broadcast._rendered) <= 2
+
+
+@in_loop
 async def test_the_bound_on_listeners_holds_and_frees(
     quick: None, monkeypatch: pytest.MonkeyPatch
 ) -> None:
@@ -108,13 +145,13 @@ async def test_the_bound_on_listeners_holds_and_frees(
 
 @in_loop
 async def test_a_stream_ends_rather_than_hangs_when_looking_fails(quick: None) -> None:
-    twin = FleetTwin()
-    broadcast = Broadcast(Observatory(twin))
+    observatory = Fresh(FleetTwin())
+    broadcast = Broadcast(observatory)
     stream = broadcast.events("now", lambda picture: "seen")
     await read_until(stream, "seen")
-    twin.statuses.clear()
+    observatory.is_broken = True
 
-    with pytest.raises(KeyError):
+    with pytest.raises(RuntimeError, match="no thread left"):
         await read_until(stream, "never")
 
     assert broadcast.listener_count == 0
@@ -147,6 +184,17 @@ def test_a_reading_goes_stale_then_blind_and_keeps_its_time() -> None:
         None,
     )
     assert (blind.sight, blind.value, blind.as_of_ms) == (Sight.BLIND, 7, 1_000)
+
+
+def test_an_answer_that_can_not_be_read_makes_only_its_own_part_silent() -> None:
+    class Odd(FleetTwin):
+        def traffic(self) -> Traffic:
+            raise KeyError("as_of_ms")
+
+    picture = Observatory(Odd()).picture(max_age_ms=0)
+
+    assert [part.part for part in picture.silent_parts] == ["telemetry"]
+    assert "can't be read: KeyError" in picture.telemetry.reason
 
 
 def test_a_part_that_never_answered_is_blind_at_once() -> None:

@@ -14,7 +14,7 @@ from console.incidents import actions, queries, runs
 from console.runs import hooks
 from console.triage import actions as triage
 from console.triage.findings import Claim, Findings
-from runbooks import clock
+from runbooks import clock, facts
 from runbooks.drills import mark
 from runbooks.drills.mark import DrillMark
 from runbooks.events import RunEvent
@@ -119,6 +119,31 @@ def test_a_bad_setting_brings_its_former_value_to_the_policy_and_the_page(client
     assert 'action="/runbooks/revert-config/start"' in page
     assert 'name="param-name" value="request_wait_ms"' in page
     assert 'name="param-value" value="30000"' in page
+
+
+def test_findings_of_many_incidents_take_one_look_at_the_fleet(
+    monkeypatch: pytest.MonkeyPatch,
+) -> None:
+    looks: list[str] = []
+
+    def look(target: str) -> dict[str, object]:
+        looks.append(target)
+        return {"leader": "node-1"}
+
+    monkeypatch.setattr(facts, "look", look)
+    for node in range(3):
+        claim = Claim(entity=f"node-{node}", kind="fsync_stall", score=0.7, headline="Flush stalls")
+        said = Findings(claims=(claim,), moved=(), missing=(), onset_ms=None, baselines={})
+        triage.keep(opened(None, alert(f"rule-{node}")), said, made_ms=clock.now_ms(), cpu_ms=1.0)
+
+    found = hooks.findings(clock.now_ms())
+
+    assert {each.entity: each.is_leader for each in found} == {
+        "node-0": False,
+        "node-1": True,
+        "node-2": False,
+    }
+    assert len(looks) == 1
 
 
 def test_a_real_page_ends_the_drill_that_is_under_way() -> None:
