@@ -159,9 +159,9 @@ RULES: Mapping[str, Rule] = {
     "settings-api": page(GET=VIEWER),
     # Programs
     "api-openapi": api(GET=(VIEWER, Scope.READ)),
-    "api-drills": api(GET=(VIEWER, Scope.READ), POST=(RESPONDER, Scope.RUNS_WRITE)),
+    "api-drills": api(GET=(VIEWER, Scope.READ), POST=(RESPONDER, Scope.DRILLS_WRITE)),
     "api-drill": api(GET=(VIEWER, Scope.READ)),
-    "api-drill-stop": api(POST=(RESPONDER, Scope.RUNS_WRITE)),
+    "api-drill-stop": api(POST=(RESPONDER, Scope.DRILLS_WRITE)),
     "api-runbooks": api(GET=(VIEWER, Scope.READ)),
     "api-runbook": api(GET=(VIEWER, Scope.READ)),
     "api-runs": api(GET=(VIEWER, Scope.READ), POST=(RESPONDER, Scope.RUNS_WRITE)),

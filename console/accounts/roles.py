@@ -1,7 +1,8 @@
 """What a person may do, as one of four steps, each holding all below it.
 
-A viewer sees everything. A responder acts: acknowledges, starts runs, ends drills. A lead decides:
-approves what others ask for, opens drills, silences. An admin says who is what, and makes tokens.
+A viewer sees everything. A responder acts: acknowledges, starts runs and drills, approves. A lead
+decides: silences, sets who is on call, approves what asks for a lead. An admin says who is what,
+makes tokens, and lets runbooks start by themselves.
 Being on call makes a responder of whoever is less, for as long as the shift lasts.
 """
 

@@ -7,12 +7,16 @@ import os
 import subprocess
 import sys
 from collections.abc import Iterator
+from datetime import timedelta
 from pathlib import Path
 
 import pytest
 from django.conf import settings
 from django.test import Client
+from django.utils import timezone
 
+from console.accounts.actions import make_api_token
+from console.accounts.scopes import Scope
 from console.drills import hooks
 from console.incidents.models import Incident
 from runbooks import actions as runs
@@ -155,6 +159,19 @@ def test_who_stops_a_drill_that_just_ended_is_told_so_on_its_page(
     assert "It was over already" not in client.get(f"/drills/{drill.pk}").content.decode()
     api = client.post(f"/api/v1/drills/{drill.pk}/stop", "", content_type="application/json")
     assert api.status_code == 409 and "is over" in api.json()["title"]
+
+
+def test_a_token_for_runs_breaks_nothing_on_purpose(db: None) -> None:
+    ends = timezone.now() + timedelta(days=1)
+    secret = make_api_token("ci", scopes=[Scope.RUNS_WRITE], expires_at=ends, made_by="ada")
+    bearer = {"Authorization": f"Bearer {secret}"}
+
+    answer = Client().post(
+        "/api/v1/drills", '{"scenario": "failover-leader"}', "application/json", headers=bearer
+    )
+
+    assert (answer.status_code, answer.json()["expected"]) == (403, "drills:write")
+    assert not Drill.objects.exists()
 
 
 def test_every_page_can_stop_the_drill_under_way(client: Client, run_folder: Path) -> None:
