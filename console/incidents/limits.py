@@ -58,5 +58,9 @@ WEBHOOK_BYTES_MAX = 2 << 20
 WEBHOOK_ALERTS_MAX = 5_000
 WEBHOOKS_KEPT_MAX = 200
 
+# A watcher that begins takes again what an earlier one took this lately: a record waits for no
+# longer than this, unless the database stands still, and then nothing is taken either.
+TAKEN_AGAIN_MS = 30_000
+
 # Triage looks again when the evidence has had this long to gather.
 TRIAGE_AGAIN_S = 30

@@ -23,7 +23,7 @@ class Presence:
         with self._lock:
             if len(self._seen) >= limits.PRESENT_MAX:
                 self._seen = {k: at for k, at in self._seen.items() if not _gone(at, now_s)}
-            if len(self._seen) < limits.PRESENT_MAX:
+            if len(self._seen) < limits.PRESENT_MAX or (incident_id, person) in self._seen:
                 self._seen[incident_id, person] = now_s
 
     def here(self, incident_id: int, *, now_s: float) -> Sequence[str]:

@@ -98,6 +98,7 @@ class Watching:
         if not self._is_resumed:
             intake.desk.resume(memory.left_open(now_ms - limits.FORGET_AFTER_MS))
             pager.resume(memory.standings(wait_ms=settings.HOLDFAST.page_wait_s * 1000))
+            inbound.take_again(now_ms)
             self._is_resumed = True
 
     def _learn(self, pager: Pager, now_ms: int) -> None:

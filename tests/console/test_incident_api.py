@@ -17,10 +17,12 @@ from console.accounts.scopes import Scope
 from console.changes import queries as changes
 from console.changes.actions import record_change
 from console.changes.observer import files_changed, leader_changed, settings_changed
-from console.incidents import inbound, journal, queries
-from console.incidents.grouping import Book
+from console.incidents import inbound, intake, journal, memory, queries
+from console.incidents.grouping import Book, Decision
 from console.incidents.inbound import UnknownShape
+from console.incidents.intake import Desk
 from console.incidents.models import Webhook
+from console.incidents.recorder import Recorder
 from runbooks import clock
 from tests.console.alerting import T0, alert, at
 
@@ -134,6 +136,31 @@ def test_a_webhook_that_is_not_understood_any_more_holds_up_none_behind_it() -> 
     good.refresh_from_db()
     assert (bad.refusal, bad.taken_at) == ("alerts: a list with at least one alert expected", None)
     assert good.taken_at is not None
+
+
+@pytest.mark.django_db
+def test_what_a_watcher_took_just_before_it_died_is_neither_lost_nor_told_twice(
+    monkeypatch: pytest.MonkeyPatch,
+) -> None:
+    def begin(now_ms: int) -> tuple[Desk, list[Decision]]:
+        told: list[Decision] = []
+        desk = Desk(recorder=Recorder(lambda records: None), tell=told.append)
+        monkeypatch.setattr(intake, "desk", desk)
+        desk.resume(memory.left_open(now_ms - 1))
+        inbound.take_again(now_ms)
+        inbound.take(now_ms)
+        return desk, told
+
+    inbound.store(json.dumps(HOOK).encode(), sender="token am")
+    begin(T0)  # Dies before its record is written.
+    desk, told = begin(T0 + 5_000)
+    journal.write(told)
+    _, told_again = begin(T0 + 10_000)
+    late, _ = begin(T0 + 50_000)
+
+    assert len(desk.incidents) == len(told) == 1
+    assert told_again == [] and queries.open_count() == 1
+    assert [len(incident.firing) for incident in late.incidents] == [1]
 
 
 @pytest.mark.django_db
