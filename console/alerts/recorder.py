@@ -2,8 +2,10 @@
 
 The watch hands over jobs and goes on at once. One thread does them in order and tries again what
 failed, so that a database that is locked, missing or on a disk that hangs costs no decision and, if
-it comes back, no row. The queue is bounded: what does not fit is dropped, oldest first, and is
-counted. What is worth only its newest value, the file that pages read, is not queued.
+it comes back, no row. A job that fails though the database answers is left out after some tries:
+it must not hold up all that come after it. The queue is bounded: what does not fit is dropped,
+oldest first. Both are counted. What is worth only its newest value, the file that pages read, is
+not queued.
 """
 
 import logging
@@ -12,12 +14,15 @@ import time
 from collections import deque
 from collections.abc import Callable
 
-from django.db import close_old_connections
+from django.db import InterfaceError, OperationalError, close_old_connections
 
 logger = logging.getLogger(__name__)
 
 WAITING_MAX = 2_000
 """Jobs. A minute of four objectives is one, a change of alerts is one: a day of a dead disk."""
+TRIES_MAX = 3
+"""Of a job that fails for another reason than that nobody answers or the disk is full."""
+NOBODY_ANSWERS = (OperationalError, InterfaceError, OSError)
 RETRY_FIRST_S = 1.0
 RETRY_MAX_S = 10.0
 
@@ -35,6 +40,7 @@ class Recorder:
         self._stopped = threading.Event()
         self._thread = threading.Thread(target=self._work, name="recorder", daemon=True)
         self._trouble = ""
+        self._refused_count = 0  # In a row, of the first job.
         self.lost = 0
 
     def start(self) -> None:
@@ -93,15 +99,20 @@ class Recorder:
         """Do everything that waits; False if the first job failed and stays."""
         while self._jobs:
             job = self._jobs[0]
-            if not self._try(job):
-                return False
+            error = self._try(job)
+            if error is not None:
+                self._refused_count += not isinstance(error, NOBODY_ANSWERS)
+                if self._refused_count < TRIES_MAX:
+                    return False
+                self.lost += 1
+            self._refused_count = 0
             with self._lock:
                 # It may have been dropped meanwhile, to make room.
                 if self._jobs and self._jobs[0] is job:
                     self._jobs.popleft()
         return True
 
-    def _try(self, job: Job) -> bool:
+    def _try(self, job: Job) -> Exception | None:
         try:
             job()
         except Exception as error:  # The edge: a job that fails is tried again, whatever it was.
@@ -109,8 +120,8 @@ class Recorder:
             if reason != self._trouble:
                 logger.error("the watch can't write down: %s", reason)
             self._trouble = reason
-            return False
+            return error
         if self._trouble:
             logger.warning("the watch writes down again")
         self._trouble = ""
-        return True
+        return None

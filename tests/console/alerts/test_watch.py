@@ -8,7 +8,7 @@ from functools import partial
 
 import pytest
 from django.conf import settings
-from django.db import DatabaseError
+from django.db import DatabaseError, OperationalError
 
 from console.alerts.actions import forget_old_alerts, record_transitions
 from console.alerts.models import Alert
@@ -222,6 +222,24 @@ def test_a_database_that_comes_back_gets_every_row_in_order() -> None:
     broken[0] = False
 
     assert (failed, recorder.drain(), done, recorder.lost) == (False, True, [0, 1, 2], 0)
+
+
+@pytest.mark.parametrize(
+    ("error", "rounds", "lost"),
+    [(OperationalError("locked"), 20, 0), (OSError("full"), 20, 0), (ValueError("odd"), 3, 1)],
+)
+def test_only_a_job_that_is_refused_is_left_out(error: Exception, rounds: int, lost: int) -> None:
+    recorder, done = Recorder(), []
+
+    def fail() -> None:
+        raise error
+
+    recorder.put(fail)
+    recorder.put(lambda: done.append("next"))
+    drained = [recorder.drain() for _ in range(rounds)]
+
+    assert drained == [False] * (rounds - lost) + [True] * lost
+    assert (recorder.lost, done, recorder.waiting) == (lost, ["next"] * lost, 2 - 2 * lost)
 
 
 def test_what_does_not_fit_is_dropped_oldest_first_and_counted(
