@@ -11,6 +11,9 @@ import statistics
 from dataclasses import dataclass
 from datetime import datetime
 
+from django.db.models import Window
+from django.db.models.functions import RowNumber
+
 from runbooks.engine.states import Mode, RunState
 from runbooks.models import Run
 
@@ -59,22 +62,19 @@ def of(name: str, *, content_hash: str = "") -> Proof:
 
 def many(names: tuple[str, ...], hashes: dict[str, str]) -> dict[str, Proof]:
     """As `of` for several runbooks, in one query. `hashes` are those of the texts in force."""
-    rows = (
-        Run.objects.filter(
-            kind__in=names,
-            mode=Mode.REAL.value,
-            state__in=[s.value for s in (RunState.DONE, RunState.FAILED, RunState.UNKNOWN)],
-        )
-        .order_by("-id")
-        .values_list("kind", "state", "undo_state", "content_hash", "started_at", "finished_at")
-    )
+    ended = [s.value for s in (RunState.DONE, RunState.FAILED, RunState.UNKNOWN)]
+    runs = Run.objects.filter(kind__in=names, mode=Mode.REAL.value, state__in=ended)
+    if len(names) > 1:
+        # The newest of each: one that runs every hour must not hide what others proved.
+        place = Window(RowNumber(), partition_by="kind", order_by="-id")
+        runs = runs.annotate(place=place).filter(place__lte=RUNS_LOOKED_AT_MAX)
+    rows = runs.order_by("-id").values_list(
+        "kind", "state", "undo_state", "content_hash", "started_at", "finished_at"
+    )[: RUNS_LOOKED_AT_MAX * len(names)]
     found: dict[str, list[_Past]] = {name: [] for name in names}
-    for kind, state, undo_state, text_hash, started_at, finished_at in rows[
-        : RUNS_LOOKED_AT_MAX * len(names)
-    ]:
+    for kind, state, undo_state, text_hash, started_at, finished_at in rows:
         assert finished_at is not None, "a run that ended has a time"
-        if len(found[kind]) < RUNS_LOOKED_AT_MAX:
-            found[kind].append(_Past(state, undo_state, text_hash, started_at, finished_at))
+        found[kind].append(_Past(state, undo_state, text_hash, started_at, finished_at))
     return {name: _proof(past, hashes.get(name, "")) for name, past in found.items()}
 
 
