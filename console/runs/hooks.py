@@ -9,6 +9,7 @@ from __future__ import annotations
 from collections.abc import Sequence
 
 from console.incidents import queries
+from console.incidents.lifecycle import Severity
 from console.incidents.runs import SUBJECT
 from console.triage.queries import top
 from runbooks import facts
@@ -18,10 +19,14 @@ INCIDENTS_MAX = 20
 
 
 def findings(_now_ms: int) -> Sequence[Finding]:
-    """The first claim about each open incident, for the policies; drills' incidents as well."""
+    """The first claim about each open incident that pages, for the policies; drills' as well. What
+    can wait for the morning is no reason to act by oneself.
+    """
     found = []
     leader: list[object] = []  # Looked at once, and only if some finding is about a node.
     for incident in queries.open_incidents(INCIDENTS_MAX)[0]:
+        if incident.severity != Severity.PAGE:
+            continue
         cause = top(incident.id)
         claim = None if cause is None else cause.first
         if claim is None:

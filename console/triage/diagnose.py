@@ -64,7 +64,7 @@ def candidates(
     # A flood explains late loops and long queues at the nodes where it comes in.
     flood = max(accounts.values(), key=lambda each: each.strength or 0.0, default=UNSEEN)
     found = [
-        candidate(node, kind, signature, {**seen, "tenant": flood})
+        candidate(node, kind, signature, {**seen, "tenant": flood, **fallen(by_node, node)})
         for node, seen in by_node.items()
         for kind, signature in NODE_SIGNATURES.items()
     ]
@@ -86,6 +86,14 @@ def candidate(entity: str, kind: str, signature: Signature, seen: Symptoms) -> C
         signature=signature,
         symptoms=seen,
     )
+
+
+def fallen(by_node: Mapping[str, Symptoms], node: str) -> dict[str, Symptom]:
+    """ "peer_fell": another node is a new process, and to bring it up to date is work for this one
+    that looks like a fault of its own.
+    """
+    others = (seen["restarted"] for other, seen in by_node.items() if other != node)
+    return {"peer_fell": max(others, key=lambda each: each.strength or 0.0, default=UNSEEN)}
 
 
 def worst(by_node: Mapping[str, Symptoms]) -> dict[str, Symptom]:

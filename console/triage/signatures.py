@@ -31,7 +31,7 @@ NODE_SIGNATURES: Mapping[str, Signature] = {
     "node_down": Signature(
         must=("restarted", "unreachable"),
         weights={
-            "restarted": 4.0, "unreachable": 1.5, "silent": 1.5, "cut": 0.5,
+            "restarted": 4.0, "unreachable": 0.75, "silent": 0.75, "cut": 0.25,
             "came_back": -2.0, "stands_still": -4.0, "flush": -1.0, "cpu": -0.5,
         },
     ),
@@ -47,7 +47,7 @@ NODE_SIGNATURES: Mapping[str, Signature] = {
         weights={
             "flush": 4.0, "disk_time": 2.0,
             "silent": -2.0, "restarted": -3.0, "cpu": -1.5, "loop_late": -0.5, "cut": -1.0,
-            "came_back": -1.5, "tenant": -1.0,
+            "came_back": -1.5, "tenant": -1.0, "peer_fell": -0.5,
         },
     ),
     "isolated": Signature(
@@ -64,6 +64,7 @@ NODE_SIGNATURES: Mapping[str, Signature] = {
         weights={
             "cpu": 3.0, "loop_late": 1.0, "run_queue": 0.5, "own_time": 0.5,
             "silent": -1.0, "restarted": -2.0, "flush": -0.5, "came_back": -1.0, "tenant": -1.5,
+            "peer_fell": -1.0,
         },
     ),
     "loop_block": Signature(
@@ -71,7 +72,7 @@ NODE_SIGNATURES: Mapping[str, Signature] = {
         weights={
             "loop_late": 3.0, "own_time": 0.5,
             "cpu": -2.5, "run_queue": -1.0, "silent": -1.5, "restarted": -2.0, "flush": -1.5,
-            "came_back": -3.0, "tenant": -1.5,
+            "came_back": -3.0, "tenant": -1.5, "peer_fell": -1.5,
         },
     ),
 }  # fmt: skip

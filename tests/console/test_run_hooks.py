@@ -96,6 +96,19 @@ def test_the_page_of_an_incident_offers_the_runbook_for_its_cause(client: Client
         assert f'value="incident:{number}"' in page
 
 
+def test_what_can_wait_for_the_morning_starts_no_policy() -> None:
+    number = opened()
+    claim = Claim(entity="node-1", kind="loop_block", score=0.9, headline="node-1 is blocked")
+    said = Findings(claims=(claim,), moved=(), missing=(), onset_ms=None, baselines={})
+    triage.keep(number, said, made_ms=clock.now_ms(), cpu_ms=1.0)
+    paged = hooks.findings(clock.now_ms())
+
+    actions.set_severity(number, actor="ada", severity="ticket")
+
+    assert [each.entity for each in paged] == ["node-1"]
+    assert hooks.findings(clock.now_ms()) == []
+
+
 def test_a_bad_setting_brings_its_former_value_to_the_policy_and_the_page(client: Client) -> None:
     number = opened()
     now_ms = clock.now_ms()

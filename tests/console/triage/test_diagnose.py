@@ -219,6 +219,17 @@ def test_a_crash_explains_the_new_leader_and_the_broken_pairs() -> None:
     assert named(with_curve(crash, *missed)) == ("node-1", "node_down")
 
 
+def test_a_crash_explains_that_its_peers_loops_are_late() -> None:
+    """They bring it up to date; nothing is wrong with them."""
+    late = make_curve(names.LOOP_DELAY, "node-2", lambda hurt: 70.0 if hurt else 3.0)
+    back = {"node-0": {"writes": 4.0}}
+    nodes = tuple(make_node(each, uptime_s=9.0 if each == "node-0" else 5000.0) for each in NODES)
+    evidence = make_evidence(seconds=make_seconds(back), nodes=nodes)
+
+    assert named(with_curve(make_evidence(), late)) == ("node-2", "loop_block")
+    assert named(with_curve(evidence, late)) == ("node-0", "node_down")
+
+
 def test_a_pause_stays_the_cause_after_a_run_restarted_the_node() -> None:
     change = ChangeSeen(
         at_ms=ONSET_MS + 2_000,

@@ -74,6 +74,18 @@ def test_a_second_look_that_says_the_same_writes_nothing(nobody_answers: Setting
     assert Look.objects.get().count == 2
 
 
+def test_an_answer_stands_once_the_incident_is_over(keep: Keep, nobody_answers: Settings) -> None:
+    """The next trouble comes while looks at the last one are still due."""
+    over = make_incident(clock.now_ms(), recovered_at=clock.from_ms(clock.now_ms()))
+    keep(over.pk, make_claim(entity="node-2", kind="bad_config"))
+
+    assert look.at_incident(over.pk, now_ms=clock.now_ms()) is None
+
+    (diagnosis,) = Diagnosis.objects.all()
+    assert diagnosis.findings.get(rank=1).kind == "bad_config"
+    assert Look.objects.get(incident_id=over.pk).due_ms is None
+
+
 def test_an_incident_that_is_not_there_is_no_error() -> None:
     triage_incident(4711)
 
