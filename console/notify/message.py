@@ -11,7 +11,7 @@ import hashlib
 import hmac
 import json
 from collections.abc import Mapping
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 from email.message import EmailMessage
 from email.utils import formatdate
 from typing import Any
@@ -44,7 +44,7 @@ class Recipient:
     name: str
     email: str = ""
     slack_id: str = ""
-    acknowledge_link: str = ""
+    acknowledge_link: str = field(default="", repr=False)  # Who has it may act: not for logs.
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)

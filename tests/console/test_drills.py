@@ -8,10 +8,12 @@ import subprocess
 import sys
 from collections.abc import Iterator
 from datetime import timedelta
+from io import StringIO
 from pathlib import Path
 
 import pytest
 from django.conf import settings
+from django.core.management import call_command
 from django.test import Client
 from django.utils import timezone
 
@@ -159,6 +161,9 @@ def test_who_stops_a_drill_that_just_ended_is_told_so_on_its_page(
     assert "It was over already" not in client.get(f"/drills/{drill.pk}").content.decode()
     api = client.post(f"/api/v1/drills/{drill.pk}/stop", "", content_type="application/json")
     assert api.status_code == 409 and "is over" in api.json()["title"]
+    out = StringIO()
+    call_command("drill", "stop", str(drill.pk), stdout=out)
+    assert out.getvalue() == f"drill {drill.pk} is over: passed; there is nothing left to stop\n"
 
 
 def test_a_token_for_runs_breaks_nothing_on_purpose(db: None) -> None:

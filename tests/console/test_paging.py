@@ -157,6 +157,10 @@ def test_a_rule_with_any_letters_goes_by_mail() -> None:
     assert letter["Message-ID"] == "<holdfast-grafana-D%C3%BCsenz%C3%A4hler%3F-1@localhost>"
 
 
+def test_a_link_that_acknowledges_stands_in_no_log() -> None:
+    assert "http://a/1" not in repr(PAGE) and "ada@example.org" in repr(PAGE)
+
+
 def test_a_message_that_has_no_form_costs_itself_only(receiver: Receiver) -> None:
     outcomes: queue.Queue[Outcome] = queue.Queue()
     sender = Sender(channel(HOLDFAST_PAGE_WEBHOOK_URL=receiver.url), outcomes.put)

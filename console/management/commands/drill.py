@@ -17,7 +17,7 @@ from django.db import DatabaseError
 from console.audit.actions import record
 from console.drills import export, series, words
 from runbooks.drills import actions, queries
-from runbooks.drills.errors import GuardsFailed
+from runbooks.drills.errors import GuardsFailed, NotRunning
 from runbooks.drills.models import Drill
 from runbooks.drills.queries import DrillRow
 from runbooks.drills.scenarios import SCENARIOS
@@ -160,6 +160,9 @@ class Command(BaseCommand):
         record(actor=ACTOR, action="stop drill", target=str(number))
         try:
             actions.stop(number, actor=ACTOR)
+        except NotRunning as error:
+            self.stdout.write(f"{error}; there is nothing left to stop")
+            return 0
         except RunError as error:
             raise CommandError(str(error), returncode=2) from error
         self.stdout.write(f"drill {number} was asked to stop")
