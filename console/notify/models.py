@@ -26,7 +26,7 @@ class Delivery(models.Model):
     at = models.DateTimeField()
 
     class Meta:
-        indexes = [models.Index(fields=["word", "-at"], name="delivery_word_at")]
+        indexes = [models.Index(fields=["-at"], name="delivery_newest")]
 
     def __str__(self) -> str:
         return f"{self.word} by {self.channel}"

@@ -11,6 +11,7 @@ from typing import Any
 
 import pytest
 from django.core import signing
+from django.utils import timezone
 
 from console.incidents.grouping import Book, Drilling
 from console.incidents.intake import Desk
@@ -19,7 +20,7 @@ from console.notify import chain, channels, links
 from console.notify import message as form
 from console.notify.channels import Channel, NotTaken
 from console.notify.message import Message, Recipient
-from console.notify.models import SpentLink
+from console.notify.models import Delivery, SpentLink
 from console.notify.pager import Pager, People, Step
 from console.notify.sender import Outcome, Sender, attempt
 from telemetry.config import Settings
@@ -369,3 +370,10 @@ def test_a_link_is_old_after_half_an_hour(monkeypatch: pytest.MonkeyPatch) -> No
 
 def test_a_book_starts_empty() -> None:
     assert Book().incidents == ()
+
+
+@pytest.mark.django_db
+def test_whether_paging_works_is_found_without_reading_all_that_was_ever_sent() -> None:
+    plan = Delivery.objects.filter(at__gte=timezone.now()).order_by("-at")[:20].explain()
+
+    assert "USING INDEX delivery_newest" in plan
