@@ -5,6 +5,9 @@ from __future__ import annotations
 from dataclasses import replace
 from datetime import UTC, datetime
 
+import pytest
+from django.core.management import CommandError, call_command
+
 from console.drills import series, words
 from runbooks.drills.queries import DrillRow
 
@@ -73,3 +76,11 @@ def test_a_series_in_which_nothing_was_measured_has_no_times() -> None:
         "1 drills: 1 aborted",
         "  RPO       0 of 0 acknowledged writes missing",
     ]
+
+
+@pytest.mark.parametrize("word", ["--json", "--no-wait"])
+def test_what_a_series_can_not_do_is_refused_before_anything_breaks(word: str) -> None:
+    with pytest.raises(CommandError, match="neither --json nor --no-wait") as refusal:
+        call_command("drill", "run", "failover-leader", "--times", "2", word)
+
+    assert refusal.value.returncode == 2

@@ -108,10 +108,12 @@ class Command(BaseCommand):
         times, hold_s = options["times"], _hold_s(options["param"])
         if not 1 <= times <= TIMES_MAX:
             raise CommandError(f"times is {times}; expected 1 to {TIMES_MAX}", returncode=2)
+        if options["json"] or options["leave"]:
+            raise CommandError("--times takes neither --json nor --no-wait", returncode=2)
         found: list[DrillRow] = []
         for number in range(1, times + 1):
             record(actor=ACTOR, action="start drill", target=options["scenario"])
-            drill = _when_allowed(options["scenario"], hold_s)
+            drill = _when_allowed(options["scenario"], hold_s, options["seed"])
             found.append(self._wait(drill.pk, WAIT_S_MAX + (hold_s or 0.0)))
             self.stdout.write(series.line(found[-1], number, times))
             self.stdout.flush()
@@ -176,12 +178,12 @@ class Command(BaseCommand):
             self.stdout.write(line)
 
 
-def _when_allowed(scenario: str, hold_s: float | None) -> Drill:
+def _when_allowed(scenario: str, hold_s: float | None, seed: int | None) -> Drill:
     """The next of a series: the fleet, and the incident of the one before, get time to end."""
     give_up_s = time.monotonic() + BETWEEN_S_MAX
     while True:
         try:
-            return actions.start(scenario, actor=ACTOR, hold_s=hold_s)
+            return actions.start(scenario, actor=ACTOR, seed=seed, hold_s=hold_s)
         except RunError as error:
             if error.status != 409 or time.monotonic() > give_up_s:
                 raise CommandError(str(error), returncode=4) from error
