@@ -12,6 +12,7 @@ from statistics import median
 
 from console.drills import words
 from console.figures import quantity
+from console.verdict import plural
 from runbooks.drills.queries import DrillRow
 
 PATHS = ("core", "door", "sdk")
@@ -35,7 +36,7 @@ def summary(drills: Sequence[DrillRow]) -> list[str]:
     """
     verdicts = Counter(drill.verdict or "under way" for drill in drills)
     found = [
-        f"{len(drills)} drills: "
+        f"{plural(len(drills), 'drill')}: "
         + ", ".join(f"{count} {verdict}" for verdict, count in verdicts.most_common())
     ]
     for path in PATHS:

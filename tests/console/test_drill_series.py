@@ -73,7 +73,7 @@ def test_a_series_in_which_nothing_was_measured_has_no_times() -> None:
     aborted = replace(make_row(7, 1.0, verdict="aborted"), numbers={})
 
     assert series.summary([aborted]) == [
-        "1 drills: 1 aborted",
+        "1 drill: 1 aborted",
         "  RPO       0 of 0 acknowledged writes missing",
     ]
 
