@@ -171,9 +171,11 @@ def id_of(key: str) -> int | None:
     return found
 
 
-def open_incidents(limit: int) -> tuple[tuple[IncidentRow, ...], int]:
-    """Pages before tickets, real before drills, newest first; and how many there are in all."""
-    rows = Incident.objects.filter(state__in=OPEN)
+def open_incidents(limit: int, *, scope: str = "") -> tuple[tuple[IncidentRow, ...], int]:
+    """Pages before tickets, real before drills, newest first; and how many there are in all. Of one
+    scope (our fleet, or a foreign sender), or of all.
+    """
+    rows = Incident.objects.filter(state__in=OPEN, **({"scope": scope} if scope else {}))
     order = ("severity", "drill_run", "-id")
     return tuple(_row(row) for row in rows.order_by(*order)[:limit]), rows.count()
 
