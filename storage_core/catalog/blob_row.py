@@ -272,6 +272,41 @@ def encode(
     )
 
 
+def encode_one_body(
+    etag_index: int,
+    created_ms: int,
+    last_modified_ms: int,
+    body: Extent,
+    crc64: int,
+    described: bytes,
+) -> bytes:
+    """As `encode` of a blob that is one whole body, which most are."""
+    size = body.length
+    assert size, "an empty blob has no extent"
+    described_bytes = len(described)
+    return b"%b%b%b" % (
+        _HEAD.pack(
+            VERSION, _HAS_CRC64, 0, etag_index, created_ms, last_modified_ms,
+            size, etag_index, crc64, 1, 0, described_bytes,
+        ),
+        described,
+        extents.pack(*body),
+    )  # fmt: skip
+
+
+def one_body_of(raw: bytes) -> Optional[Tuple[int, int, int]]:
+    """(created_ms, segment_seq, length) of a blob that is one whole body; None of any other."""
+    if len(raw) < HEAD_BYTES or raw[0] != VERSION:
+        raise Undecodable("blob row of %d bytes, version %r" % (len(raw), raw[:1]))
+    _, flags, _, _, created_ms, _, _, _, _, extent_count, block_count, described_bytes = (
+        _HEAD.unpack_from(raw)
+    )
+    if extent_count != 1 or block_count or flags & _IS_PAGED:
+        return None
+    segment_seq, _, length, _ = extents.unpack_from(raw, HEAD_BYTES + described_bytes)
+    return created_ms, segment_seq, length
+
+
 def redescribed(row: BlobRow, *, etag_index: int, last_modified_ms: int, described: bytes) -> bytes:
     """The same content with other properties or metadata."""
     return encode(

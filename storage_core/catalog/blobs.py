@@ -41,11 +41,16 @@ def put(batch: Batch, stamp: Stamp, command: PackedPutBlob, body: Optional[Exten
     generation = container.generation
     name = command.name
     key = keys.blob(generation, name)
+    crc64 = command.crc64
+    if _is_plain(batch, command, body):
+        assert body is not None, "what is plain has a body"
+        crc64 = body.crc if crc64 is None else crc64
+        if layouts.write_one_body(batch, stamp, key, body, crc64, command.described):
+            return ""
     old = find(batch, key)
     code = replace_refusal(command.conditions, old)
     if code or body is None:
         return code
-    crc64 = command.crc64
     if command.upload_id:
         arrived = uploads.content(
             batch,
@@ -70,6 +75,17 @@ def put(batch: Batch, stamp: Stamp, command: PackedPutBlob, body: Optional[Exten
     created_ms = stamp.time_ms if old is None else old.created_ms
     layouts.write(batch, stamp, key, content, created_ms, command.described)
     return ""
+
+
+def _is_plain(batch: Batch, command: PackedPutBlob, body: Optional[Extent]) -> bool:
+    """Whether it is one body with no condition, and no uncommitted block is anywhere."""
+    return (
+        body is not None
+        and body.length == command.size_bytes > 0
+        and command.conditions is UNCONDITIONAL
+        and not command.upload_id
+        and not batch.stage_count
+    )
 
 
 def replace_refusal(conditions: Conditions, old: Optional[BlobRow]) -> str:

@@ -21,6 +21,7 @@ _LENGTH = struct.Struct("<12xI8x")
 assert _LENGTH.size == EXTENT_BYTES, _LENGTH.size
 
 pack = _EXTENT.pack
+unpack_from = _EXTENT.unpack_from
 
 
 class Piece(NamedTuple):

@@ -17,6 +17,7 @@ from typing import List, NamedTuple, Optional, Tuple
 from storage_core.catalog import blob_row, extents, keys
 from storage_core.catalog.batch import Batch, Stamp
 from storage_core.catalog.blob_row import PAGE_BYTES, BlobRow, ListedBlock
+from storage_core.log.format import Extent
 
 # 8 GiB of chunks: some 30,000 extents to account for, a few milliseconds.
 PAGES_DROPPED_AT_ONCE = 16
@@ -60,6 +61,29 @@ def write(
         is_paged=is_paged,
     )
     batch.put(key, row)
+
+
+def write_one_body(
+    batch: Batch, stamp: Stamp, key: bytes, body: Extent, crc64: int, described: bytes
+) -> bool:
+    """Put a blob of one whole body in the place of another such, or of none.
+
+    Nearly every write is this, and every replica applies it, so that it goes without the values
+    that `write` and `drop` are told. False, and nothing is done, where another kind is in its way.
+    """
+    created_ms = stamp.time_ms
+    old = batch.get(key)
+    if old is not None:
+        found = blob_row.one_body_of(old)
+        if found is None:
+            return False
+        created_ms, segment_seq, length = found
+        batch.live[segment_seq] = batch.live.get(segment_seq, 0) - length
+    batch.live[body.segment_seq] = batch.live.get(body.segment_seq, 0) + body.length
+    batch.rows[key] = blob_row.encode_one_body(
+        stamp.log_index, created_ms, stamp.time_ms, body, crc64, described
+    )
+    return True
 
 
 def _write_pages(batch: Batch, layout_id: int, packed: bytes) -> bytes:
