@@ -121,11 +121,11 @@ class EntryLog:
 
     @property
     def last_index(self) -> int:
-        return self.table.end.index
+        return self.table.last_index
 
     @property
     def last_term(self) -> int:
-        return self.table.end.term
+        return self.table.last_term
 
     @property
     def has_pending_write(self) -> bool:
@@ -173,11 +173,10 @@ class EntryLog:
             head, prev_crc, padding = encode_record(
                 entry, position, prev_crc, self.identity, self._crc64
             )
-            table.append(entry.term, position, size_bytes, prev_crc)
+            end = table.append(entry.term, position, size_bytes, prev_crc)
             self._pending.append((position, head, entry.body, _PADDING[padding]))
             self._cache[index] = entry
             self._cache_bytes += size_bytes
-            end = Position(position.segment_seq, position.offset + size_bytes)
         self._evict()
 
     def truncate(self, from_index: int) -> None:

@@ -102,8 +102,8 @@ class RecordTable:
         assert term is not None, index
         return LogPoint(index, term, after, self._crcs[slot])
 
-    def append(self, term: int, position: Position, size_bytes: int, record_crc: int) -> None:
-        """Note the next record. Its index is implied."""
+    def append(self, term: int, position: Position, size_bytes: int, record_crc: int) -> Position:
+        """Note the next record, whose index is implied; return where it ends."""
         assert term >= self.last_term, "terms never go back"
         assert position >= self._end_position, (position, self._end_position)
         index = self.last_index + 1
@@ -116,8 +116,9 @@ class RecordTable:
         self._crcs.append(record_crc)
         self.last_index = index
         self.last_term = term
-        self._end_position = Position(segment_seq, offset + size_bytes)
+        self._end_position = end = Position(segment_seq, offset + size_bytes)
         self._last_crc = record_crc
+        return end
 
     def truncate(self, from_index: int) -> None:
         """Forget `from_index` and all after it."""
