@@ -79,6 +79,8 @@ class Barriers:
 
     def next_context(self, now_us: int) -> int | None:
         """The context to ask with, if somebody waits for one."""
+        if not self._gathering:
+            return None
         readers = _open(self._gathering)
         self._gathering = []
         if not readers:

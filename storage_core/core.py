@@ -201,38 +201,41 @@ class Core:
         messages: List[Outgoing] = []
         reads_failed: List[int] = []
         became_leader = lost_leadership = False
-        after: Tuple[Outgoing, ...] = ()
+        after: List[Outgoing] = []
         if ready is not None:
             if ready.hard_state is not None:
                 self._pending_hard_state = ready.hard_state
             became_leader, lost_leadership = ready.became_leader, ready.lost_leadership
-            messages.extend(m for m in ready.messages if not m.after_flush)
-            after = tuple(m for m in ready.messages if m.after_flush)
-            self._reads.extend((state.index, state.context) for state in ready.read_states)
+            for message in ready.messages:
+                (after if message.after_flush else messages).append(message)
+            if ready.read_states:
+                self._reads.extend((state.index, state.context) for state in ready.read_states)
             reads_failed.extend(ready.reads_failed)
         if lost_leadership:
             self._lose_proposals()
         if became_leader:
             self._adopt_time()
         # `after` waits for all that this node knows of now, written or still to be written.
-        gate = self._next_write_id if self._has_pending_write() else self._next_write_id - 1
-        write = self._take_write()
+        has_write = self._has_pending_write()
+        gate = self._next_write_id if has_write else self._next_write_id - 1
+        write = self._take_write() if has_write else None
         for message in after:
             if gate <= self._flushed_write_id:
                 messages.append(message)
             else:
                 self._gated.append((gate, message))
-        messages.extend(self._released)
-        self._released = []
+        if self._released:
+            messages.extend(self._released)
+            self._released = []
         settled: List[Tuple[int, Outcome]] = []
-        applied = self._apply(settled)
+        applied = self._apply(settled) if self._has_unapplied() else []
         lost, self._lost = self._lost, []
         return Effects(
             write,
             messages,
             settled,
             lost,
-            self._reads_ready(),
+            self._reads_ready() if self._reads else [],
             reads_failed,
             applied,
             became_leader,
@@ -247,7 +250,7 @@ class Core:
         room = len(self._in_flight) < self.limits.writes_in_flight
         if room and self._has_pending_write():
             return True
-        if min(self.replica.commit_index, self.log.durable_index) > self.applied_index:
+        if self._has_unapplied():
             return True
         if not room or self.replica.role != LEADER or self.replica.transferee is not None:
             return False
@@ -255,8 +258,13 @@ class Core:
             self._uncommitted_bytes < self.limits.uncommitted_bytes
         )
 
+    def _has_unapplied(self) -> bool:
+        """Whether an entry is committed and durable here that has not taken effect."""
+        applied_index = self.applied_index
+        return self.replica.commit_index > applied_index < self.log.durable_index
+
     def _take_write(self) -> Optional[Write]:
-        if len(self._in_flight) >= self.limits.writes_in_flight or not self._has_pending_write():
+        if len(self._in_flight) >= self.limits.writes_in_flight:
             return None
         write = Write(self._next_write_id, self._pending_hard_state, self.log.take_write())
         self._next_write_id += 1
@@ -266,7 +274,8 @@ class Core:
 
     def _fill(self, now_us: int) -> None:
         """Turn queued proposals into one batch of entries, if the pipeline has room."""
-        self._forget_committed()
+        if self._uncommitted:
+            self._forget_committed()
         if self.replica.role != LEADER or not (self._small or self._chunks):
             return
         if self.replica.transferee is not None:
@@ -338,8 +347,7 @@ class Core:
             self.log.durable_index,
             self.applied_index + self.limits.apply_records,
         )
-        if upto <= self.applied_index:
-            return []
+        assert upto > self.applied_index, (upto, self.applied_index)
         log = self.log
         entries = log.entries(self.applied_index + 1, upto, self.limits.apply_bytes)
         last = entries[-1].index
@@ -362,8 +370,6 @@ class Core:
         return applied
 
     def _reads_ready(self) -> List[int]:
-        if not self._reads:
-            return []
         ready = [context for index, context in self._reads if index <= self.applied_index]
         if ready:
             self._reads = [item for item in self._reads if item[0] > self.applied_index]
