@@ -8,7 +8,7 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from storage_core.catalog import blob_row, codec, packing, put_blob, rows
+from storage_core.catalog import blob_row, codec, extents, packing, put_blob, rows
 from storage_core.catalog.blob_row import BlobRow
 from storage_core.catalog.commands import (
     BLOCK_ID_BYTES_MAX,
@@ -25,7 +25,7 @@ from storage_core.catalog.commands import (
     etag_of,
 )
 from storage_core.catalog.packing import Undecodable
-from storage_core.log.format import LogPoint, Position
+from storage_core.log.format import Extent, LogPoint, Position
 from tests.storage_core.catalog.samples import (
     COMMANDS,
     EXTENT,
@@ -221,6 +221,60 @@ def test_a_row_of_another_version_is_refused(name: str) -> None:
     for raw in (b"", b"\x02" + ROWS[name][1:], ROWS[name][:1]):
         with pytest.raises(Undecodable):
             decoders[name](raw)
+
+
+@given(
+    body=st.builds(
+        Extent,
+        segment_seq=st.integers(0, 2**64 - 1),
+        offset=st.integers(0, 2**32 - 1),
+        length=st.integers(1, 2**32 - 1),
+        crc=st.integers(0, 2**64 - 1),
+    ),
+    described=st.binary(max_size=40),
+    crc64=st.integers(0, 2**64 - 1),
+)
+def test_the_short_way_to_a_row_of_one_body_leads_to_the_same(
+    body: Extent, described: bytes, crc64: int
+) -> None:
+    row = blob_row.encode(
+        etag_index=7,
+        created_ms=8,
+        last_modified_ms=9,
+        size=body.length,
+        layout_id=7,
+        crc64=crc64,
+        extent_count=1,
+        block_count=0,
+        described=described,
+        tail=extents.pack(*body),
+        is_paged=False,
+    )
+
+    assert blob_row.encode_one_body(7, 8, 9, body, crc64, described) == row
+    assert blob_row.one_body_of(row) == (8, body.segment_seq, body.length)
+
+
+@pytest.mark.parametrize(("extent_count", "block_count"), [(0, 0), (2, 0), (1, 1)])
+def test_a_row_of_anything_else_is_not_taken_for_one_body(
+    extent_count: int, block_count: int
+) -> None:
+    extent = Extent(1, 2, 3, 4)
+    row = blob_row.encode(
+        etag_index=7,
+        created_ms=8,
+        last_modified_ms=9,
+        size=3 * extent_count,
+        layout_id=7,
+        crc64=None,
+        extent_count=extent_count,
+        block_count=block_count,
+        described=b"",
+        tail=extents.pack(*extent) * extent_count,
+        is_paged=False,
+    )
+
+    assert blob_row.one_body_of(row) is None
 
 
 def test_a_text_of_bytes_that_are_no_text_is_refused() -> None:
