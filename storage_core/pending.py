@@ -150,11 +150,13 @@ class Pending:
         submission = self._by_ticket.pop(ticket)
         clock = submission.clock
         if clock is not None and times is not None and submission.on_done is not None:
-            clock.stamp_at(names.QUEUE, times.taken_ns)
-            clock.stamp_at(names.APPEND, times.appended_ns)
-            clock.stamp_at(names.FLUSH, times.flushed_ns)
-            clock.stamp_at(names.QUORUM, times.committed_ns)
-            clock.stamp(names.APPLY)
+            clock.stamp_all(
+                (names.QUEUE, times.taken_ns),
+                (names.APPEND, times.appended_ns),
+                (names.FLUSH, times.flushed_ns),
+                (names.QUORUM, times.committed_ns),
+                (names.APPLY, monotonic_ns()),
+            )
         self._finish(submission, outcome)
 
     def lost(self, ticket: int, outcome: str, now_us: int) -> None:

@@ -63,9 +63,9 @@ class StageClock:
         """Everything since the stamp before this one was `stage`."""
         self.marks.append((stage, _now()))
 
-    def stamp_at(self, stage: int, at_ns: int) -> None:
-        """Everything up to `at_ns` was `stage`; a time before the last stamp adds nothing."""
-        self.marks.append((stage, at_ns))
+    def stamp_all(self, *marks: Mark) -> None:
+        """Everything up to each mark's time was its stage; one before the last adds nothing."""
+        self.marks += marks
 
     def set(self, name: str, value: AttributeValue) -> None:
         """An attribute for the span, should this request be kept."""

@@ -123,7 +123,7 @@ class Exchange(Responder):
 
     def _understand(self) -> None:
         self.shape = shape = shape_of(self.received)
-        headers = dict(zip(shape.names, self.lines, strict=False))  # trailers may have followed
+        headers = dict(zip(shape.names, self.lines, strict=True))
         if shape.is_repeated:
             headers = _joined(shape.names, self.lines)
         self.headers = headers
@@ -355,7 +355,7 @@ class Exchange(Responder):
         """What the request's x-ms-meta- headers say, their case kept."""
         if not self.shape.has_metadata:
             return ()
-        return values.metadata(list(zip(self.received, self.lines, strict=False)))
+        return values.metadata(list(zip(self.received, self.lines, strict=True)))
 
 
 def _too_large(operation: router.Operation) -> Refusal:
@@ -365,7 +365,7 @@ def _too_large(operation: router.Operation) -> Refusal:
 def _joined(names: Sequence[bytes], lines: Sequence[bytes]) -> dict[bytes, bytes]:
     """Repeated x-ms- headers are joined by commas; of others, two may mean two readings."""
     joined: dict[bytes, bytes] = {}
-    for name, value in zip(names, lines, strict=False):
+    for name, value in zip(names, lines, strict=True):
         if name in joined:
             if not name.startswith(b"x-ms-"):
                 raise malformed("The header %s is given twice." % values.text(name))

@@ -49,8 +49,8 @@ class Connection(asyncio.Protocol):
     """One client. Owned by its transport; the front end keeps it in a set for the sweeps."""
 
     __slots__ = (
-        "_client_is_done", "_current", "_drained", "_head_only", "_header_bytes", "_in_head",
-        "_input_ended", "_last", "_lines", "_names", "_parser", "_paused", "_queue", "_read_bytes",
+        "_client_is_done", "_current", "_drained", "_fields", "_head_only", "_header_bytes",
+        "_in_head", "_input_ended", "_last", "_parser", "_paused", "_queue", "_read_bytes",
         "_start", "_swallowed_bytes", "_transport", "_url", "closed", "front", "leaving",
         "loopback", "loopback_only", "phase", "since_s",
     )  # fmt: skip
@@ -70,8 +70,7 @@ class Connection(asyncio.Protocol):
         self._queue: deque[Exchange] = deque()
         self._current: Exchange | None = None
         self._last: Exchange | None = None
-        self._names: list[bytes] = []
-        self._lines: list[bytes] = []
+        self._fields: list[bytes] = []  # name, value, name, value
         self._url = b""
         self._start = StageClock()
         self._in_head = False
@@ -149,7 +148,7 @@ class Connection(asyncio.Protocol):
 
     def on_message_begin(self) -> None:
         self._start = StageClock()
-        self._names, self._lines = [], []
+        self._fields = []
         self._url = b""
         self._in_head = True
         self._header_bytes = 0
@@ -160,8 +159,7 @@ class Connection(asyncio.Protocol):
         self._url += url
 
     def on_header(self, name: bytes, value: bytes) -> None:
-        self._names.append(name)
-        self._lines.append(value)
+        self._fields += (name, value)
 
     def on_headers_complete(self) -> None:
         self._in_head = False
@@ -169,9 +167,9 @@ class Connection(asyncio.Protocol):
             return
         parser = self._parser
         method, keep_alive = parser.get_method(), parser.should_keep_alive()
-        received = tuple(self._names)  # trailers may follow
+        received, lines = tuple(self._fields[::2]), self._fields[1::2]
         exchange = Exchange(
-            self, self._start, method, self._url, received, self._lines, keep_alive=keep_alive
+            self, self._start, method, self._url, received, lines, keep_alive=keep_alive
         )
         self._last = exchange
         if self._current is None and self._drained is None:
@@ -197,7 +195,7 @@ class Connection(asyncio.Protocol):
         self._head_only = False
         if exchange is None or self._input_ended:
             return
-        if len(self._names) > self.front.limits.header_count_max:
+        if len(self._fields) > 2 * self.front.limits.header_count_max:
             self._broken(ValueError("trailers"))
             return
         exchange.end_of_request()
@@ -375,10 +373,10 @@ class Connection(asyncio.Protocol):
     def _head_is_too_large(self) -> bool:
         limits = self.front.limits
         if self._header_bytes + self._read_bytes > limits.header_bytes_max:
-            size = len(self._url) + sum(map(len, self._names)) + sum(map(len, self._lines))
-            if size + 4 * len(self._names) > limits.header_bytes_max:
+            size = len(self._url) + sum(map(len, self._fields))
+            if size + 2 * len(self._fields) > limits.header_bytes_max:
                 return self._head_too_large()
-        if len(self._names) > limits.header_count_max:
+        if len(self._fields) > 2 * limits.header_count_max:
             limit = limits.header_count_max
             self.refuse_unread(malformed("The request has over %d headers." % limit, status=431))
             return True

@@ -28,7 +28,7 @@ def record(settings: Settings) -> KeptRecord:
     kept = Kept()
     clock = StageClock(names.PUT_BLOB, start_ns=1_000 * MS)
     for at, stage in enumerate((names.RECEIVE, names.APPEND, names.FLUSH, names.QUORUM), start=1):
-        clock.stamp_at(stage, (1_000 + at) * MS)
+        clock.stamp_all((stage, (1_000 + at) * MS))
     clock.follow("00-4bf92f3577b34da6a3ce929d0e0e4736-00f067aa0ba902b7-00")
     clock.set(names.LOG_INDEX, 7)
     Recorder("storage", "node-0", settings, sink=kept, draw=lambda: 1.0).finish(

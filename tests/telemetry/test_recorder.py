@@ -47,8 +47,8 @@ def make_clock(
     *, operation: int = names.PUT_BLOB, start_ns: int = 0, took_ns: int = MS
 ) -> StageClock:
     clock = StageClock(operation, start_ns=start_ns)
-    clock.stamp_at(names.RECEIVE, start_ns + took_ns // 2)
-    clock.stamp_at(names.RESPOND, start_ns + took_ns)
+    clock.stamp_all((names.RECEIVE, start_ns + took_ns // 2))
+    clock.stamp_all((names.RESPOND, start_ns + took_ns))
     return clock
 
 
@@ -97,7 +97,7 @@ def test_stage_sums_of_all_requests_are_their_wall_time(
     recorder = make_recorder(settings_free, Kept())
     clock = StageClock(names.GET_BLOB, start_ns=5)
     for stage, at_ns in stamps:
-        clock.stamp_at(stage, at_ns)
+        clock.stamp_all((stage, at_ns))
 
     recorder.finish(clock, status=200)
 

@@ -13,7 +13,7 @@ marks = st.lists(st.tuples(stages, st.integers(min_value=0, max_value=10_000)), 
 def test_stages_add_up_to_the_wall_time_whatever_was_stamped(stamps: list[tuple[int, int]]) -> None:
     clock = StageClock(names.PUT_BLOB, start_ns=1_000)
     for stage, at_ns in stamps:
-        clock.stamp_at(stage, at_ns)
+        clock.stamp_all((stage, at_ns))
 
     assert sum(clock.spent_ns().values()) == clock.total_ns
     assert sum(stage.end_ns - stage.start_ns for stage in clock.stages) == clock.total_ns
@@ -24,7 +24,7 @@ def test_stages_add_up_to_the_wall_time_whatever_was_stamped(stamps: list[tuple[
 def test_stages_follow_each_other_without_gap_or_overlap(stamps: list[tuple[int, int]]) -> None:
     clock = StageClock(names.GET_BLOB, start_ns=500)
     for stage, at_ns in stamps:
-        clock.stamp_at(stage, at_ns)
+        clock.stamp_all((stage, at_ns))
 
     last_ns = clock.start_ns
     for _, start_ns, end_ns in clock.stages:
@@ -38,8 +38,8 @@ def test_stages_follow_each_other_without_gap_or_overlap(stamps: list[tuple[int,
 def test_folding_keeps_every_nanosecond(stamps: list[tuple[int, int]]) -> None:
     folded, plain = StageClock(start_ns=0), StageClock(start_ns=0)
     for stage, at_ns in stamps:
-        plain.stamp_at(stage, at_ns)
-        folded.stamp_at(stage, at_ns)
+        plain.stamp_all((stage, at_ns))
+        folded.stamp_all((stage, at_ns))
         folded.fold()
 
     assert len(folded.marks) < MARKS_MAX
