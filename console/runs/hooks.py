@@ -9,6 +9,7 @@ from __future__ import annotations
 from collections.abc import Sequence
 
 from console.incidents import queries
+from console.incidents.grouping import OWN_FLEET
 from console.incidents.lifecycle import Severity
 from console.incidents.runs import SUBJECT
 from console.triage.queries import top
@@ -19,12 +20,13 @@ INCIDENTS_MAX = 20
 
 
 def findings(_now_ms: int) -> Sequence[Finding]:
-    """The first claim about each open incident that pages, for the policies; drills' as well. What
-    can wait for the morning is no reason to act by oneself.
+    """The first claim about each open incident of our own fleet that pages, for the policies;
+    drills' as well. What can wait for the morning is no reason to act by oneself, nor is a foreign
+    alert.
     """
     found = []
     leader: list[object] = []  # Looked at once, and only if some finding is about a node.
-    for incident in queries.open_incidents(INCIDENTS_MAX)[0]:
+    for incident in queries.open_incidents(INCIDENTS_MAX, scope=OWN_FLEET)[0]:
         if incident.severity != Severity.PAGE:
             continue
         cause = top(incident.id)

@@ -134,6 +134,22 @@ def test_a_bad_setting_brings_its_former_value_to_the_policy_and_the_page(client
     assert 'name="param-value" value="30000"' in page
 
 
+def test_a_foreign_alert_starts_nothing_by_itself_and_crowds_out_nothing(
+    monkeypatch: pytest.MonkeyPatch,
+) -> None:
+    monkeypatch.setattr(facts, "look", lambda _target: {"leader": "node-1"})
+    monkeypatch.setattr(hooks, "INCIDENTS_MAX", 1)
+    for each in (alert("write-latency"), alert("DiskFull", source="alertmanager")):
+        number = opened(None, each)
+        claim = Claim(entity="node-1", kind="fsync_stall", score=0.9, headline="Flush stalls")
+        said = Findings(claims=(claim,), moved=(), missing=(), onset_ms=None, baselines={})
+        triage.keep(number, said, made_ms=clock.now_ms(), cpu_ms=1.0)
+
+    (found,) = hooks.findings(clock.now_ms())
+
+    assert queries.get(int(found.subject.removeprefix("incident:"))).scope == "fleet"
+
+
 def test_findings_of_many_incidents_take_one_look_at_the_fleet(
     monkeypatch: pytest.MonkeyPatch,
 ) -> None:
