@@ -39,16 +39,13 @@ def nested(levels: int) -> Any:
     return value
 
 
-TEXTS = ("", " ", "\n", "a\0b", "\u202ecod", "x" * 5000, "../etc", "<script>", "1e999")
-VALUES: tuple[Any, ...] = (
-    *(None, True, -1, 1.5, 1 << 63, 10**400, [], ["a"], {}, nested(100), "\ud83d"),
-    *TEXTS,
-)
+TEXTS = ("", "a\0b", "x" * 5000, "../etc", "<script>")
+VALUES: tuple[Any, ...] = (None, True, -1, 10**400, [], nested(100), "\ud83d", *TEXTS)
 NO_JSON = (
-    *(b"", b"{", b"[]", b"null", b"\0", b"\xff\xfe{\0}\0", b'{"a": "\xff"}'),
-    *(b'{"a": NaN}', b'{"a": 1e999}', b'{"\\ud83d": 1}', b"[" * 9000, b'{"a":' * 3000, b"9" * 9000),
+    *(b"", b"[]", b"\xff\xfe{\0}\0", b'{"a": "\xff"}', b'{"a": NaN}', b'{"\\ud83d": 1}'),
+    *(b"[" * 9000, b'{"a":' * 3000),
 )
-PLACES = ("0", "9" * 18, "9" * 19, "9" * 5000, "%00", "%ff", "x" * 3000)
+PLACES = ("0", "9" * 19, "9" * 5000, "%00")
 
 
 @pytest.fixture

@@ -20,10 +20,7 @@ from tests.console.twins import QueryTwin
 
 pytestmark = pytest.mark.django_db
 
-WRONG = (
-    *("", "\n", "a\0b", "\u202ecod", "x" * 300, "-1", "9" * 19, "9" * 4900),
-    *("1e999", "nan", "\u0663", "a b", "/\t/evil.example", "0001-01-01T00:00"),
-)
+WRONG = ("", "a\0b", "9" * 19, "9" * 4900, "nan", "/\t/evil.example")
 FORMS: Mapping[str, Mapping[str, str]] = {
     "demo": {"want": "on"},
     "tour-move": {"step": "2", "want": "go"},
