@@ -269,13 +269,7 @@ class Engine:
     def _send(self, messages: Sequence[Outgoing]) -> None:
         """All frames for one peer in one call."""
         assert self.peers is not None or not messages
-        frames: dict[int, list[bulk.Buffer]] = {}
-        for outgoing in messages:
-            message = outgoing.message
-            if type(message) is AppendReply and message.success:
-                message = message._replace(stages=self._as_follower.last_us)
-            frames.setdefault(outgoing.to, []).extend(wire.encode(message))
-        for peer, buffers in frames.items():
+        for peer, buffers in wire.frames(messages, self._as_follower.last_us).items():
             sock = self.peers.socket_of(LOG, peer) if self.peers else None
             if sock is not None:
                 sock.send(buffers)

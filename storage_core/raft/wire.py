@@ -12,7 +12,7 @@ from __future__ import annotations
 
 from struct import Struct
 from struct import error as StructError
-from typing import Callable, Dict, List, Tuple, Union
+from typing import Callable, Dict, List, Optional, Sequence, Tuple, Union
 
 from storage_core.errors import StoreError
 from storage_core.raft.messages import (
@@ -22,6 +22,7 @@ from storage_core.raft.messages import (
     Heartbeat,
     HeartbeatReply,
     Message,
+    Outgoing,
     PreVote,
     PreVoteReply,
     ReadIndex,
@@ -82,6 +83,24 @@ def encode(message: Message) -> List[Buffer]:
         return [_encode_append_reply(message)]  # type: ignore[arg-type]
     number, layout = NUMBER_OF[kind]
     return [LENGTH.pack(layout.size) + layout.pack(number, *message)]
+
+
+def frames(messages: Sequence[Outgoing], stages: Tuple[int, ...]) -> Dict[int, List[Buffer]]:
+    """All frames for each peer, in their order. What several peers get is encoded once.
+
+    `stages` are how long our last write took, in microseconds: each acknowledgement tells them.
+    """
+    found: Dict[int, List[Buffer]] = {}
+    last: Optional[Message] = None
+    encoded: List[Buffer] = []
+    for to, message, _ in messages:
+        if message is not last:
+            last = message
+            if type(message) is AppendReply and message.success:
+                message = message._replace(stages=stages)
+            encoded = encode(message)
+        found.setdefault(to, []).extend(encoded)
+    return found
 
 
 def _encode_append(message: Append) -> List[Buffer]:

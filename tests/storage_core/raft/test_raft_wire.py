@@ -7,7 +7,14 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from storage_core.raft import wire
-from storage_core.raft.messages import Append, Entry, Heartbeat, Message
+from storage_core.raft.messages import (
+    Append,
+    AppendReply,
+    Entry,
+    Heartbeat,
+    Message,
+    Outgoing,
+)
 
 u16 = st.integers(0, 2**16 - 1)
 u32 = st.integers(0, 2**32 - 1)
@@ -92,6 +99,29 @@ def test_bodies_are_passed_on_without_a_copy() -> None:
     buffers = wire.encode(Append(1, 1, 0, 0, 0, 0, 0, (entry,)))
 
     assert buffers[1] is body
+
+
+def test_what_two_peers_get_is_encoded_once_and_keeps_its_order() -> None:
+    entry = Entry(3, 8, 1, 0, bytes(16), b"meta", b"body" * 1000, 1)
+    append = Append(3, 0, 7, 3, 7, 0, 5, (entry,))
+    beat = Heartbeat(3, 0, 7, 7, 9)
+
+    found = wire.frames(
+        [Outgoing(1, append, False), Outgoing(2, append, False), Outgoing(1, beat, False)], ()
+    )
+
+    assert [found[1][0], found[1][1]] == found[2] == wire.encode(append)
+    assert found[1][0] is found[2][0], "the same bytes, not equal ones"
+    assert found[1][2:] == wire.encode(beat)
+
+
+def test_an_acknowledgement_tells_how_long_the_write_took_and_a_refusal_does_not() -> None:
+    done = AppendReply(3, 1, True, 8, 0, 0, 5, ())
+    refused = AppendReply(3, 1, False, 8, 7, 2, 5, ())
+
+    found = wire.frames([Outgoing(0, done, True), Outgoing(0, refused, False)], (10, 20))
+
+    assert found[0] == [*wire.encode(done._replace(stages=(10, 20))), *wire.encode(refused)]
 
 
 def test_an_entry_of_a_term_above_its_messages_is_refused() -> None:
