@@ -28,7 +28,7 @@ WARM_S = 60.0
 """Traffic before the first fault: a burn rate needs a measured window."""
 SETTLE_S_MAX = 150.0
 NOTHING_LEFT = "cannot be taken back: it is done"
-SCOPES = ("read", "runs:write", "admin")
+SCOPES = ("read", "runs:write", "drills:write", "admin")
 
 
 def say(text: str) -> None:
