@@ -15,6 +15,7 @@ from console.incidents import bell
 from console.incidents import queries as incidents
 from console.incidents.actions import named
 from console.incidents.errors import NoSuchIncident
+from console.incidents.grouping import OWN_FLEET
 from console.triage import actions, gather, limits
 from console.triage.diagnose import diagnose
 from console.triage.evidence import ChangeSeen, Evidence
@@ -34,6 +35,8 @@ def at_incident(incident_id: int, *, now_ms: int) -> Diagnosis | None:
     except NoSuchIncident:
         logger.warning("triage was rung for an incident that is not there: %d", incident_id)
         return None
+    if incident.scope != OWN_FLEET:
+        return None  # What our nodes do is no answer to what somebody else's alert says.
     onset_ms = clock.to_ms(incident.onset_at)
     look = actions.open_look(incident_id, since_ms=onset_ms, due_ms=now_ms)
     is_over = not incident.is_open or incident.recovered_at is not None
@@ -82,7 +85,7 @@ def begin_unseen(now_ms: int) -> None:
 
     Nothing is rung here; the look falls due some seconds later, unless it was done by then.
     """
-    recent, _ = incidents.open_incidents(limits.RINGS_A_ROUND_MAX)
+    recent, _ = incidents.open_incidents(limits.RINGS_A_ROUND_MAX, scope=OWN_FLEET)
     known = set(
         Look.objects.filter(incident_id__in=[each.id for each in recent]).values_list(
             "incident_id", flat=True

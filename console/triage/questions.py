@@ -20,6 +20,7 @@ from telemetry.client import QueryClient, TelemetryUnavailable
 ANSWER_S_MAX = 5.0
 SERIES_MAX = 50
 TEXT_LENGTH_MAX = 100
+DIGITS_MAX = 16
 
 
 class BadQuestion(Exception):
@@ -117,6 +118,6 @@ def _text(given: Mapping[str, str], name: str) -> str:
 
 def _whole(given: Mapping[str, str], name: str, default: int) -> int:
     text = given.get(name, "") or str(default)
-    if not text.isdecimal() or int(text) > 1 << 52:
+    if not text.isdecimal() or len(text) > DIGITS_MAX or int(text) > 1 << 52:
         raise BadQuestion(f"{name}: a whole number is expected")
     return int(text)

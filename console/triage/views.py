@@ -11,6 +11,7 @@ from console.triage import accuracy as score
 from console.triage import page, queries, questions
 
 CASES_SHOWN = 100
+VERSION_DIGITS_MAX = 9
 
 
 @never_cache
@@ -27,7 +28,9 @@ def cause_newer(request: HttpRequest, incident_id: int) -> HttpResponse:
     """Whether there is a newer answer than the one on the reader's page."""
     seen = request.GET.get("seen", "")
     newest = queries.newest(incident_id)
-    is_newer = newest is not None and seen.isdecimal() and newest.version > int(seen)
+    is_newer = (
+        newest is not None and seen.isdecimal() and newest.version > int(seen[:VERSION_DIGITS_MAX])
+    )
     context = {"newer": newest if is_newer else None, "incident_id": incident_id}
     return render(request, "triage/newer.html", context)
 
@@ -37,7 +40,7 @@ def cause_newer(request: HttpRequest, incident_id: int) -> HttpResponse:
 def triage(request: HttpRequest, incident_id: int) -> HttpResponse:
     """Every claim with all of its evidence, and the versions before it."""
     asked = request.GET.get("version", "")
-    found = queries.top(incident_id, int(asked) if asked.isdecimal() else None)
+    found = queries.top(incident_id, int(asked[:VERSION_DIGITS_MAX]) if asked.isdecimal() else None)
     context = {
         "verdict": page.triage_verdict(incident_id, found),
         "cause": found,

@@ -7,6 +7,7 @@ the caller's to check and to audit.
 
 from __future__ import annotations
 
+import contextlib
 import secrets
 
 from django.conf import settings
@@ -96,7 +97,8 @@ def abort_all(reason: str, actor: str) -> int:
     """End every drill, because something real happened; returns how many were under way."""
     active = list(Drill.objects.filter(verdict="").values_list("pk", flat=True))
     for drill_id in active:
-        stop(drill_id, actor=actor, reason=reason)
+        with contextlib.suppress(NotRunning):  # It ended by itself while the others were stopped.
+            stop(drill_id, actor=actor, reason=reason)
     return len(active)
 
 

@@ -50,5 +50,5 @@ def _settle(drill: Drill, folder: DrillFolder) -> None:
     journal.end(drill.pk, DrillVerdict.ABORTED, drill.run.reason or "its run ended before it began")
 
 
-PAUSES = Duty(name="pauses", every_s=1.0, work=resume_paused)
+PAUSES = Duty(name="pauses", every_s=1.0, work=resume_paused, apart=True)
 DRILLS = Duty(name="drills", every_s=1.0, work=settle_drills)

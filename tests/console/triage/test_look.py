@@ -86,6 +86,16 @@ def test_an_answer_stands_once_the_incident_is_over(keep: Keep, nobody_answers: 
     assert Look.objects.get(incident_id=over.pk).due_ms is None
 
 
+def test_somebody_elses_incident_is_not_explained_by_our_fleet(nobody_answers: Settings) -> None:
+    foreign = make_incident(clock.now_ms(), scope="alertmanager")
+
+    look.begin_unseen(clock.now_ms())
+
+    assert look.at_incident(foreign.pk, now_ms=clock.now_ms()) is None
+    assert not Diagnosis.objects.exists()
+    assert not Look.objects.exists()
+
+
 def test_an_incident_that_is_not_there_is_no_error() -> None:
     triage_incident(4711)
 
