@@ -35,7 +35,8 @@ def heard(event: RunEvent) -> None:
                 int(number), kind="run", text=text, at_ms=event.at_ms, run_id=event.run_id
             )
     is_real = event.mode == "real" and event.kind not in NO_CHANGE
-    if is_real and event.to_state == "running":
+    # Once: a run that was approved goes on with what it began.
+    if is_real and event.to_state == "running" and event.from_state != "waiting":
         record_change(
             "runs",
             "restart" if _restarts(event.kind) else "run",

@@ -55,7 +55,8 @@ def test_a_run_for_an_incident_writes_its_states_into_the_timeline() -> None:
 def test_a_run_that_restarts_a_node_is_told_from_others(runbook: str, kind: str) -> None:
     now_ms = clock.now_ms()
 
-    runs.heard(replace(EVENT, kind=runbook, to_state="running", at_ms=now_ms))
+    for before, after in (("queued", "running"), ("running", "waiting"), ("waiting", "running")):
+        runs.heard(replace(EVENT, kind=runbook, from_state=before, to_state=after, at_ms=now_ms))
 
     (change,) = changes.between(now_ms - 1000, now_ms + 1000)
     assert (change.source, change.kind, change.entity) == ("runs", kind, "node-1")
