@@ -9,10 +9,12 @@ as soon as lines flow again.
 
 from __future__ import annotations
 
+import contextlib
 import logging
 import logging.handlers
 import queue
 import threading
+import time
 from collections.abc import Sequence
 
 LINES_WAITING_MAX = 2_000
@@ -38,9 +40,10 @@ class LogThread(logging.handlers.QueueHandler):
 
     def stop(self, timeout_s: float) -> None:
         """Write what waits, for at most that long."""
-        if not self._lines.full():
-            self._lines.put_nowait(None)
-        self._thread.join(timeout_s)
+        give_up_s = time.monotonic() + timeout_s
+        with contextlib.suppress(queue.Full):
+            self._lines.put(None, timeout=timeout_s)
+            self._thread.join(max(0.0, give_up_s - time.monotonic()))
 
     def enqueue(self, record: logging.LogRecord) -> None:
         """Never waits."""

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import logging
 import threading
+import time
 
 from runbooks.log_thread import LogThread, take_over
 
@@ -74,8 +75,10 @@ def test_lines_without_room_are_dropped_and_counted_aloud() -> None:
 
     assert thread.dropped_count == 5
     disk.goes.set()
+    began_s = time.monotonic()
     thread.stop(WAIT_S)
 
+    assert time.monotonic() - began_s < WAIT_S, "it ends when all is written"
     told = "5 log lines were dropped: nobody could write them"
     assert disk.lines == ["stuck", told, "line 0", "line 1", "line 2"]
 
