@@ -132,12 +132,13 @@ export function labels(plot, chart) {
   const right = plot.bbox.left + plot.bbox.width + 6 * scale;
   let before = -Infinity;
   chart.lines
-    .map((each, at) => ({ label: each.label, value: chart.data[at + 1].findLast((value) => value !== null) }))
+    .map((each, at) => ({ ...each, value: chart.data[at + 1].findLast((value) => value !== null) }))
     .filter((each) => each.value !== undefined)
     .map((each) => ({ ...each, y: plot.valToPos(each.value, "y", true) }))
     .sort((a, b) => a.y - b.y)
     .forEach((each) => {
       const y = Math.max(each.y, before + 13 * scale);
+      pen(plot, chart, each.style === "strong" ? "muted" : each.style);
       ctx.fillText(each.label, right, y);
       before = y;
     });

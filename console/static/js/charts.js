@@ -65,7 +65,7 @@ class Chart {
     const options = {
       width: this.plotBox.clientWidth,
       height: this.plotBox.clientHeight,
-      padding: [16, this.lines.length > 1 ? 40 : 8, 0, 0],
+      padding: [16, this.lines.length < 2 ? 8 : Math.max(...this.lines.map((line) => line.label.length)) * 7 + 16, 0, 0],
       legend: { show: false },
       cursor: { sync: { key: "page" }, y: false, drag: { x: false, y: false }, points: { show: false } },
       scales: {
