@@ -44,12 +44,14 @@ def end(run_id: int, verdict: DrillVerdict, reason: str) -> bool:
 
 
 def conclude(run_id: int, result: Mapping[str, object]) -> bool:
-    """Write down what the conducting process found. False: there is a verdict already."""
+    """Write down what the conducting process found. False: there is a verdict already. Raises
+    ValueError for a verdict that is none.
+    """
     truth = result.get("truth")
     entity, kind = truth if isinstance(truth, list) and len(truth) == 2 else ("", "")
     finished_ms = result.get("finished_ms")
     changed = Drill.objects.filter(pk=run_id, verdict="").update(
-        verdict=DrillVerdict(str(result["verdict"])).value,
+        verdict=DrillVerdict(str(result.get("verdict"))).value,
         reason=str(result.get("reason", ""))[: limits.REASON_CHARS_MAX],
         faulted_at=_moment(result.get("faulted_ms")),
         healed_at=_moment(result.get("healed_ms")),

@@ -34,20 +34,25 @@ def settle_drills(now_ms: int) -> str:
         if drill.run.cancel_by:
             folder.ask_stop(actor=drill.run.cancel_by, reason=f"stopped by {drill.run.cancel_by}")
         if drill.run.state not in ACTIVE_STATES and conducting(folder) is None:
-            _settle(drill, folder)
+            settle(drill, folder)
             settled += 1
     return f"{settled} drills settled" if settled else ""
 
 
-def _settle(drill: Drill, folder: DrillFolder) -> None:
+def settle(drill: Drill, folder: DrillFolder) -> None:
+    """Give a drill whose process is gone its verdict, and take back what it left."""
+    reason = drill.run.reason or "its run ended before it began"
     result = folder.result()
     if result is not None:
-        journal.conclude(drill.pk, result)
-        return
+        try:
+            journal.conclude(drill.pk, result)
+            return
+        except ValueError as error:
+            reason = f"its result can't be used: {error}"
     if folder.has_begun():
         healing.take_back(settings.HOLDFAST)
         mark.clear(settings.HOLDFAST.run, drill.pk)
-    journal.end(drill.pk, DrillVerdict.ABORTED, drill.run.reason or "its run ended before it began")
+    journal.end(drill.pk, DrillVerdict.ABORTED, reason)
 
 
 PAUSES = Duty(name="pauses", every_s=1.0, work=resume_paused, apart=True)

@@ -23,7 +23,7 @@ from console.drills import hooks
 from console.incidents.models import Incident
 from runbooks import actions as runs
 from runbooks.clock import from_ms, to_ms
-from runbooks.drills import history, journal, mark
+from runbooks.drills import history, journal, mark, watching
 from runbooks.drills.folder import DrillFolder, EventWriter
 from runbooks.drills.mark import DrillMark
 from runbooks.drills.models import Drill
@@ -243,3 +243,18 @@ def test_without_a_database_the_terminal_gets_one_line(tmp_path: Path) -> None:
     assert told.returncode == 8
     assert "the console's database can't be used" in told.stderr
     assert len(told.stderr.strip().splitlines()) == 1, told.stderr
+
+
+@pytest.mark.parametrize("told", [{}, {"verdict": "brilliant"}, {"verdict": None}])
+def test_a_result_that_is_none_ends_its_drill(
+    drill: Drill, run_folder: Path, told: dict[str, object]
+) -> None:
+    """It would else be asked for its verdict every second, and stand in the way of all others."""
+    folder = DrillFolder(settings.HOLDFAST.home, drill.pk)
+    folder.conclude(told)
+
+    watching.settle(drill, folder)
+
+    drill.refresh_from_db()
+    assert drill.verdict == "aborted"
+    assert drill.reason.startswith("its result can't be used")
