@@ -208,12 +208,12 @@ def _rows(runs: QuerySet[Run], limit: int) -> list[RunRow]:
     return [_row(run) for run in runs.order_by("-id")[:count]]
 
 
-def title_of(kind: str) -> str:
-    """How a kind or a runbook is called on pages; its name where this release has neither."""
-    built_in = KINDS.get(kind)
+def title_of(run: Run) -> str:
+    """How a run's kind or runbook is called on pages; its name where this release has neither."""
+    built_in = KINDS.get(run.kind)
     if built_in is not None:
-        return built_in.title
-    return next((book.title for book in library.all() if book.name == kind), kind)
+        return f"{built_in.title} {run.params.get(built_in.told_by, '')}".strip()
+    return next((book.title for book in library.all() if book.name == run.kind), run.kind)
 
 
 def _row(run: Run) -> RunRow:
@@ -221,7 +221,7 @@ def _row(run: Run) -> RunRow:
     return RunRow(
         id=run.pk,
         kind=run.kind,
-        title=title_of(run.kind),
+        title=title_of(run),
         target=run.target,
         params=run.params,
         subject=run.subject,

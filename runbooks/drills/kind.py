@@ -77,6 +77,7 @@ DRILL = RunKind(
     deadline_s=600,
     check=_check,
     steps=_steps,
+    told_by="scenario",
 )
 
 

@@ -86,7 +86,8 @@ class RunKind:
     """A kind of run. `check` returns the full parameters or raises `errors.BadParameter`.
 
     `lock` names what nobody else may act on meanwhile ("" for nothing). With `undoes_failures` a
-    failed run takes back what it did, as a cancelled one always does.
+    failed run takes back what it did, as a cancelled one always does. `told_by` is the parameter
+    that tells runs of this kind apart in a list, "" for none.
     """
 
     name: str
@@ -97,6 +98,7 @@ class RunKind:
     steps: Callable[[JsonObject], tuple[PlannedStep, ...]]
     lock: Callable[[str, JsonObject], str] = no_lock
     undoes_failures: bool = False
+    told_by: str = ""
 
 
 def to_json(step: PlannedStep) -> JsonObject:

@@ -245,6 +245,10 @@ def test_without_a_database_the_terminal_gets_one_line(tmp_path: Path) -> None:
     assert len(told.stderr.strip().splitlines()) == 1, told.stderr
 
 
+def test_a_list_of_runs_tells_drills_apart(client: Client, drill: Drill) -> None:
+    assert "Drill failover-leader" in client.get("/runs").content.decode()
+
+
 @pytest.mark.parametrize("told", [{}, {"verdict": "brilliant"}, {"verdict": None}])
 def test_a_result_that_is_none_ends_its_drill(
     drill: Drill, run_folder: Path, told: dict[str, object]
