@@ -90,10 +90,15 @@ class Stand:
         return self.cluster.wait_ready()
 
     def _keep_worker(self) -> None:
-        """A new worker where the last one died as a whole."""
+        """A new worker where the last one died as a whole. It may die of its first message, too."""
         worker = self.house.processes.get("worker")
-        if worker is None or worker.poll() is not None:
-            self.house.start_worker("-m", "tests.kill_points.dying_worker")
+        if worker is not None and worker.poll() is None:
+            return
+        new = self.house.python("worker", "-m", "tests.kill_points.dying_worker")
+        eventually(
+            lambda: new.poll() is not None or self.house.beat("worker").pid == new.pid,
+            "the worker listens, or is dead again",
+        )
 
     def _is_over(self, run: Run, who: str) -> bool:
         """Do what people and the supervisor do meanwhile; True when the run has ended."""
