@@ -2,7 +2,8 @@
 
 The supervisor made the socket and keeps a copy, which it shuts down when the node is stopped or
 dead. A living node does it by itself: a leader leaves, a follower listens again. Both ends may act
-on the one socket, in any order, because all that counts is its state, looked at ten times a second.
+on the one socket, in any order, because all that counts is its state, looked at ten times a second
+and whenever the role changes.
 A shut down listener is readable for ever and accepts nothing, so its reader goes with it.
 
 Read next: docs/adr, "The leader leaves the front door".
@@ -62,6 +63,12 @@ class FrontListener:
         if self._closed:
             return
         self._loop.call_later(CHECK_S, self._check)
+        self.look()
+
+    def look(self) -> None:
+        """Listen or leave, as it should be now."""
+        if self._closed:
+            return
         listens = self._sock.getsockopt(socket.SOL_SOCKET, socket.SO_ACCEPTCONN) == 1
         if listens != self._should_listen():
             if listens:
@@ -77,7 +84,8 @@ class FrontListener:
 
     def _leave(self) -> None:
         """Shut down; clients that the kernel connected meanwhile are taken, not reset."""
-        self._accept()
+        while self._accept() == ACCEPTS_PER_EVENT_MAX:
+            pass
         self._sock.shutdown(socket.SHUT_RD)
 
     def _stop_reading(self) -> None:
@@ -85,17 +93,19 @@ class FrontListener:
             self._is_reading = False
             self._loop.remove_reader(self._sock.fileno())
 
-    def _accept(self) -> None:
-        for _ in range(ACCEPTS_PER_EVENT_MAX):
+    def _accept(self) -> int:
+        """Take in who waits, a bounded number at once; returns how many."""
+        for count in range(ACCEPTS_PER_EVENT_MAX):
             try:
                 client, _ = self._sock.accept()
             except (BlockingIOError, InterruptedError, ConnectionAbortedError):
-                return
+                return count
             except OSError as error:
                 log.info("front door shut", extra={"reason": str(error)})
                 self._stop_reading()
-                return
+                return count
             client.setblocking(False)
             task = self._loop.create_task(self._loop.connect_accepted_socket(self._factory, client))
             self._accepting.add(task)
             task.add_done_callback(self._accepting.discard)
+        return ACCEPTS_PER_EVENT_MAX

@@ -227,6 +227,8 @@ class Node:
             self._follows.clear()
         else:
             self._follows.set()
+        if self._front is not None:
+            self._front.look()
         self._beat()
 
     def _beat_regularly(self) -> None:

@@ -4,7 +4,10 @@ All sockets share the port by SO_REUSEPORT, so the kernel deals new connections 
 that listen. It knows nothing of a process that is stopped or dead and would go on dealing to it;
 so the supervisor keeps a copy of each socket and shuts it at once, which shuts every copy, and
 `listen` brings it back. The leader listens only while nobody else can serve: a stock SDK waits 15 s
-after a reset connection, so a node whose death costs most should hold no clients (ADR 003).
+after a reset connection, so a node whose death costs most should hold no clients (ADR 003). For the
+same reason a node that beats is left a while before its socket is shut: it may leave by itself,
+which takes in those whom the kernel has connected already instead of resetting them, and one that
+does not serve because the lead moves just now will serve again in a moment.
 
 What always holds: at least one socket listens.
 
@@ -22,6 +25,8 @@ from storage_core.fleet.linux import holder_of_port
 
 BACKLOG: Final = 1024
 """Connections that may wait for a node that is busy for a moment."""
+LEAVE_S_MAX: Final = 1.0
+"""How long a node that beats may take to leave by itself, or to serve again."""
 
 
 class NodeView(NamedTuple):
@@ -29,6 +34,8 @@ class NodeView(NamedTuple):
 
     is_alive: bool
     """Has a process that is neither stopped nor dead."""
+    is_beating: bool
+    """Its last beat is fresh, so its loop runs and it can leave by itself."""
     is_serving: bool
     """Says that it is ready, and its last beat is fresh."""
     is_leader: bool
@@ -102,6 +109,8 @@ class FrontDoor:
     def __init__(self, port: int) -> None:
         self.port = port
         self._listeners: dict[int, socket.socket] = {}
+        self._asked_s: dict[int, float] = {}
+        """Since when a node that listens should not, on the monotonic clock."""
 
     def take(self, node: int, listener: socket.socket) -> None:
         """Keep a socket that a node holds already."""
@@ -124,18 +133,33 @@ class FrontDoor:
         """Whose sockets listen now, asked of the kernel."""
         return frozenset(n for n, listener in self._listeners.items() if is_listening(listener))
 
-    def apply(self, nodes: Mapping[int, NodeView]) -> tuple[frozenset[int], frozenset[int]]:
-        """Bring the sockets in line with the rule; returns (opened, shut)."""
+    def apply(
+        self, nodes: Mapping[int, NodeView], *, now_s: float
+    ) -> tuple[frozenset[int], frozenset[int]]:
+        """Bring the sockets in line with the rule; returns (opened, shut). Monotonic clock."""
         open_now = self.open_nodes()
         held = {n: view for n, view in nodes.items() if n in self._listeners}
         wanted = choose_open(held, open_now)
         # Open first: between the two steps there must be someone to connect to.
         for node in sorted(wanted - open_now):
             self._listeners[node].listen(BACKLOG)
-        for node in sorted(open_now - wanted):
+        shut = self._overdue(held, open_now - wanted, now_s)
+        for node in sorted(shut):
             self._listeners[node].shutdown(socket.SHUT_RDWR)
         assert self.open_nodes() or not self._listeners, "somebody must listen"
-        return wanted - open_now, open_now - wanted
+        return wanted - open_now, shut
+
+    def _overdue(
+        self, nodes: Mapping[int, NodeView], unwanted: frozenset[int], now_s: float
+    ) -> frozenset[int]:
+        """Who of the unwanted can't leave by itself, or had its time to."""
+        self._asked_s = {node: self._asked_s.get(node, now_s) for node in unwanted}
+        return frozenset(
+            node
+            for node, asked_s in self._asked_s.items()
+            if not (node in nodes and nodes[node].is_alive and nodes[node].is_beating)
+            or now_s - asked_s >= LEAVE_S_MAX
+        )
 
     def close(self) -> None:
         """Let go of every copy; the port is free when the nodes have ended too."""

@@ -271,7 +271,8 @@ class Supervisor:
                 )
                 for watched in self.parts.values()
                 if watched.part.node is not None
-            }
+            },
+            now_s=now_s,
         )
 
     # -- what people ask for ----------------------------------------------------------------

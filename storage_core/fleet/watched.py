@@ -98,6 +98,7 @@ class WatchedPart:
         is_fresh = now_s - max(self.beat_s, heard_from_s) <= missing_s
         return NodeView(
             is_alive=is_alive,
+            is_beating=beat is not None and is_fresh,
             is_serving=beat is not None and beat.ready and is_fresh,
             is_leader=beat is not None and beat.role == LEADER,
         )

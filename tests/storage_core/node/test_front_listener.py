@@ -112,14 +112,29 @@ def test_a_shut_socket_does_not_keep_the_loop_busy() -> None:
 def test_clients_that_were_connected_when_it_left_are_kept() -> None:
     async def story() -> None:
         door = Door()
-        waiting = [socket.create_connection(("127.0.0.1", door.port)) for _ in range(20)]
+        waiting = [socket.create_connection(("127.0.0.1", door.port)) for _ in range(100)]
 
         door.listener.close()
-        await until(lambda: len(door.clients) == 20, "all are in")
+        await until(lambda: len(door.clients) == 100, "all are in")
 
         assert not door.is_let_in(), "the supervisor's copy is shut as well"
         for client in waiting:
             client.close()
+        door.close()
+
+    play(story)
+
+
+def test_a_new_leader_leaves_without_waiting_for_the_next_look() -> None:
+    async def story() -> None:
+        door = Door()
+        waiting = socket.create_connection(("127.0.0.1", door.port))
+        door.wants = False
+        door.listener.look()
+
+        assert not door.is_let_in()
+        await until(lambda: door.clients, "who was connected already is in")
+        waiting.close()
         door.close()
 
     play(story)
