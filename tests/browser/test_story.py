@@ -75,6 +75,14 @@ class Story:
         """Reach a button of the strip and press Enter on it."""
         self.strip.get_by_role("button", name=name, exact=False).first.press("Enter")
 
+    def told(self) -> str:
+        """What the pages say of a fault that nobody named: the strip, the drill, the incidents."""
+        said = [self.strip.inner_text()]
+        for path in ("/", "/slos", "/incidents", "/drills"):
+            self.page.goto(f"{self.fleet.address}{path}")
+            said.append(f"--- {path}\n{self.page.locator('main').inner_text()}")
+        return "\n".join([*said, "--- up", *self.fleet.lines[-40:]])
+
     def picture(self, name: str) -> None:
         """The page at a desk and on a phone; on neither may anything stick out."""
         self.page.screenshot(path=self.pictures / f"{name}-1440.png")
@@ -161,9 +169,12 @@ def break_it(story: Story) -> None:
     story.press("Stall the disk of the leader")
     figures = story.strip.locator(".tour-figure")
     expect(figures).to_have_count(3)
-    expect(story.strip.locator(".tour-figure:not(.tour-counting)")).to_have_count(
-        2, timeout=NAMED_MS_MAX
-    )
+    try:
+        expect(story.strip.locator(".tour-figure:not(.tour-counting)")).to_have_count(
+            2, timeout=NAMED_MS_MAX
+        )
+    except AssertionError as error:
+        raise AssertionError(f"{error}\n{story.told()}") from error
     story.picture("tour-2-break")
 
 
