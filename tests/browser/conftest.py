@@ -22,8 +22,16 @@ document.addEventListener("htmx:after:sse:message", () => {
   dataset.liveEvents = Number(dataset.liveEvents ?? 0) + 1;
 });
 window.shift = 0;
+window.shifted = [];
 new PerformanceObserver((list) => {
-  for (const entry of list.getEntries()) if (!entry.hadRecentInput) window.shift += entry.value;
+  for (const entry of list.getEntries()) {
+    if (entry.hadRecentInput) continue;
+    window.shift += entry.value;
+    for (const { node, previousRect, currentRect } of entry.sources) {
+      const what = (node?.outerHTML ?? node?.textContent ?? "gone").slice(0, 120);
+      window.shifted.push(`${what}: y ${previousRect.y} to ${currentRect.y}`);
+    }
+  }
 }).observe({ type: "layout-shift", buffered: true });
 """
 

@@ -76,7 +76,8 @@ def check(browser: Browser, session: StorageState, address: str, pictures: Path,
         assert not complaints, f"{where}: {complaints}"
         assert page.evaluate("window.violations") == [], where
         assert page.evaluate("document.documentElement.scrollWidth <= innerWidth"), where
-        assert page.evaluate("window.shift") <= SHIFT_MAX, where
+        shifted = page.evaluate("window.shifted.join('\\n')")
+        assert page.evaluate("window.shift") <= SHIFT_MAX, f"{where}:\n{shifted}"
         assert page.locator("h1").count() == 1, where
         context.close()
 

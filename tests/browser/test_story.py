@@ -77,7 +77,7 @@ class Story:
 
     def told(self) -> str:
         """What the pages say of a fault that nobody named: the strip, the drill, the incidents."""
-        said = [self.strip.inner_text()]
+        said = [self.strip.first.inner_text(), f"complaints: {self.complaints}"]
         for path in ("/", "/slos", "/incidents", "/drills"):
             self.page.goto(f"{self.fleet.address}{path}")
             said.append(f"--- {path}\n{self.page.locator('main').inner_text()}")
@@ -123,6 +123,7 @@ def test_the_tour_and_the_night_in_eight_minutes(
 def store_something(story: Story) -> None:
     story.page.goto(story.fleet.address)
     story.press("Start the tour")
+    hear_a_refusal(story)
     lines = story.strip.locator("#tour-code").inner_text()
     assert len(lines.splitlines()) == 6
     done = subprocess.run(
@@ -133,6 +134,17 @@ def store_something(story: Story) -> None:
     expect(story.strip).to_contain_text("on a quorum of disks", timeout=STORED_MS_MAX)
     story.picture("tour-1-store")
     story.press("Next: step 2")
+
+
+def hear_a_refusal(story: Story) -> None:
+    """A question of the page that is refused leaves what it shows, and the next one mends it."""
+    page, asked = story.page, re.compile("/tour.step=1$")
+    page.route(asked, lambda route: route.fulfill(status=503, body="<p>away</p>"), times=1)
+    for status in (503, 200):
+        with page.expect_response(lambda answer: bool(asked.search(answer.url))) as answered:
+            pass
+        assert answered.value.status == status
+    story.complaints.clear()
 
 
 def break_until_named_right(story: Story) -> float:
