@@ -96,6 +96,17 @@ def test_our_modules_never_write_markup_or_evaluate_text() -> None:
         assert source.startswith("/*"), f"{module.name} tells no story"
 
 
+@pytest.mark.parametrize("path", PAGES)
+def test_a_page_is_painted_only_when_all_of_it_is_there(client: Client, path: str) -> None:
+    """Half a page, painted by a busy machine, jumps when the other half comes."""
+    page = text_of(client, path)
+
+    waits_for = re.findall(r'<link rel="expect" href="#(\w+)" blocking="render">', page)
+
+    assert len(waits_for) == 1
+    assert page.index(f'id="{waits_for[0]}"') > page.index("</main>")
+
+
 def test_each_page_has_one_h1_and_names_itself_after_it(client: Client) -> None:
     for path in PAGES:
         page = text_of(client, path)
